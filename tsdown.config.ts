@@ -1,0 +1,13 @@
+import { defineConfig } from "tsdown";
+
+export default defineConfig({
+  entry: ["src/index.ts", "src/strategies/index.ts", "src/cli/main.ts"],
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  dts: true,
+  sourcemap: false,
+  clean: true,
+  unbundle: true,
+  outExtensions: () => ({ js: ".js", dts: ".d.ts" }),
+});
