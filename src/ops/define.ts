@@ -1,0 +1,123 @@
+// The shape of an op's literal: versions, emission, shape rule and gradient rule together.
+//
+// Two sorts of op:
+// - a *primitive* is written into the training step as one node of the target opset; it has a shape rule and a
+//   gradient rule. Its `emit` turns the spellings of older opsets into that one form.
+// - a *composite* is emitted as several primitives, so its shape and gradient follow from theirs.
+import type { Shape, TensorType } from "../base/tensor.ts";
+import type { Node, Value } from "../graph/graph.ts";
+import type { AttributeReader } from "./attributes.ts";
+import type { Builder } from "./builder.ts";
+
+/** What a shape rule sees of the node that is about to be made. */
+export interface InferContext {
+  readonly count: number;
+  has(i: number): boolean;
+  /** Type of input i. */
+  type(i: number): TensorType;
+  dims(i: number): Shape;
+  /** The numbers of input i, which must be a constant. */
+  numbers(i: number): readonly number[];
+  readonly attr: AttributeReader;
+  /** `op "node name"`, for messages. */
+  readonly where: string;
+}
+
+export type InferRule = (c: InferContext) => readonly TensorType[];
+
+/** What an emission sees of one node of the user's model, its inputs already in the step's graph. */
+export interface EmitContext {
+  readonly b: Builder;
+  readonly node: Node;
+  /** The since-version of this op under the model's opset. */
+  readonly version: number;
+  readonly count: number;
+  has(i: number): boolean;
+  x(i: number): Value;
+  /** The numbers of input i, which must be known before training. */
+  numbers(i: number): readonly number[];
+  readonly attr: AttributeReader;
+  readonly where: string;
+  readonly hooks: EmitHooks;
+}
+
+/** How the compiler lets ops take part in training. */
+export interface EmitHooks {
+  /**
+   * Asked by BatchNormalization. Undefined: frozen, use the running statistics. Otherwise the statistics of the batch
+   * are used, and `update` is told the next running values.
+   */
+  runningStatistics(mean: Value, variance: Value): { update(mean: Value, variance: Value): void } | undefined;
+  /** A fresh 0-or-1/(1−ratio) mask per step, as an input of the step; undefined: no dropout. */
+  dropoutMask(name: string, like: TensorType, ratio: number): Value | undefined;
+}
+
+export type EmitRule = (c: EmitContext) => readonly (Value | undefined)[];
+
+export interface GradContext {
+  readonly b: Builder;
+  readonly node: Node;
+  readonly count: number;
+  has(i: number): boolean;
+  x(i: number): Value;
+  y(i: number): Value;
+  /** Cotangent of output i; zeros where nothing depends on that output. */
+  dy(i: number): Value;
+  hasDy(i: number): boolean;
+  dims(i: number): Shape;
+  numbers(i: number): readonly number[];
+  readonly attr: AttributeReader;
+}
+
+/**
+ * One entry per input: how to make its gradient; or that there is none to be had (`notDifferentiable`: an error if
+ * someone needs it); or that it is zero everywhere it exists (`zero`).
+ */
+export type GradEntry = (() => Value) | typeof notDifferentiable | typeof zero;
+export type GradRule = (c: GradContext) => readonly GradEntry[];
+
+export const notDifferentiable = "not-differentiable";
+export const zero = "zero";
+
+interface OpBase {
+  readonly op: string;
+  /** "" (ai.onnx) unless said. */
+  readonly domain?: string;
+  /** Since-versions, ascending, of the spellings that `emit` understands. */
+  readonly versions: readonly number[];
+  /** Input slots that hold weights even when they have one element (a convolution's bias, PRelu's slope). */
+  readonly weights?: readonly number[];
+}
+
+export interface Primitive extends OpBase {
+  readonly emit: EmitRule;
+  readonly infer: InferRule;
+  /** `notDifferentiable` or `zero` alone stand for every input. */
+  readonly grad: GradRule | typeof notDifferentiable | typeof zero;
+}
+
+export interface Composite extends OpBase {
+  readonly emit: EmitRule;
+  readonly composed: true;
+}
+
+export type OpDefinition = Primitive | Composite;
+
+export function defineOp<T extends OpDefinition>(definition: T): T {
+  return definition;
+}
+
+export function isComposite(definition: OpDefinition): definition is Composite {
+  return "composed" in definition;
+}
+
+/** Emission of an op whose spelling is the same in every version: the node as it is. */
+export const oneNode: EmitRule = ({ b, node, x, has, count }) => {
+  const inputs = Array.from({ length: count }, (_, i) => (has(i) ? x(i) : undefined));
+  return b.nodes(node.op, inputs, node.attributes, node.domain, Math.max(1, node.outputs.length));
+};
+
+/** Emission of an op of which only the first output is wanted. */
+export const oneOutput =
+  (emit: (c: EmitContext) => Value): EmitRule =>
+  (c) => [emit(c)];

@@ -1,0 +1,3 @@
+import type { OpDefinition } from "./define.ts";
+
+export const reductionOps: readonly OpDefinition[] = [];
