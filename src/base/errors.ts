@@ -33,7 +33,8 @@ export function nearestNames(name: string, known: Iterable<string>): string[] {
     .map((k) => {
       const other = k.toLowerCase();
       const contained = other.includes(lower) || lower.includes(other);
-      return { k, d: contained ? 0.5 : distance(lower, other) / Math.max(lower.length, other.length, 1) };
+      const edits = distance(lower, other) / Math.max(lower.length, other.length, 1);
+      return { k, d: contained ? Math.min(0.5, edits) : edits };
     })
     .filter(({ d }) => d <= 0.6)
     .sort((a, b) => a.d - b.d)
