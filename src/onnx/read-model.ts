@@ -1,0 +1,319 @@
+// Bytes -> Model. A file that is not whole, or not an ONNX model, is one clear error and never half a model.
+// Sources: onnx.proto; ONNX IR specification (initialisers and inputs, external data, model-local functions).
+import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  type ValueInfoProto,
+} from "onnx-buf";
+import { DistillError } from "../base/errors.ts";
+import { type Tensor, type TensorType, tensor } from "../base/tensor.ts";
+import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
+import { type Attributes, Graph } from "../graph/graph.ts";
+import { decodeAttributes } from "./attributes.ts";
+import { explainForeignFile } from "./foreign-file.ts";
+import type { Model } from "./model.ts";
+import { declaredType, domainOf, remember, tensorsOf } from "./proto.ts";
+import { decodeTensor, type ExternalReader, isExternal, locationOf } from "./tensor-proto.ts";
+
+/** What we read: from opset 7 (broadcasting as it is today) to the newest that ONNX 1.23 defines. */
+export const oldestOpset = 7;
+export const newestOpset = 28;
+
+export interface ReadModelOptions {
+  /** Path or label, for messages; default "model". */
+  readonly source?: string;
+  /** The whole external file at a location, as the model spells it (relative, never outside the model's folder). */
+  readonly external?: (location: string) => Uint8Array;
+}
+
+/**
+ * Reads an ONNX model of any opset from 7 on. `bytes` is kept, not copied, so it must not be changed afterwards.
+ *
+ * Errors: E_FILE for bytes that are empty, cut short, not ONNX, or lack their external data; E_MODEL for a model that
+ * contradicts itself (no graph, no outputs, a value that nothing defines, data that does not fit its shape, an opset that
+ * is unknown). A file cut exactly after its opsets, where only metadata or functions follow, is still a whole model to
+ * protobuf; a missing function is then ONNX Runtime's to report.
+ *
+ * @example
+ * const model = readModel(bytes, { source: "student.onnx" });
+ * for (const node of model.graph.nodes) console.log(node.op, node.name);
+ */
+export function readModel(bytes: Uint8Array, options: ReadModelOptions = {}): Model {
+  const source = options.source ?? "model";
+  return buildModel(parseProto(bytes, source), bytes, source, options.external);
+}
+
+/** Bytes -> message, for readers that must look at it before they can build the model. */
+export function parseProto(bytes: Uint8Array, source: string): ModelProto {
+  if (bytes.length === 0) throw new DistillError("E_FILE", `${source}: the file is empty`);
+  let proto: ModelProto;
+  try {
+    proto = fromBinary(ModelProtoSchema, bytes);
+  } catch (cause) {
+    throw new DistillError("E_FILE", `${source}: ${explainForeignFile(bytes) ?? cutShort(bytes)}`, { cause });
+  }
+  if (!proto.graph)
+    throw new DistillError(
+      "E_FILE",
+      `${source}: ${explainForeignFile(bytes) ?? "holds no graph, so it is cut short or not an ONNX model"}`,
+    );
+  return proto;
+}
+
+function cutShort(bytes: Uint8Array): string {
+  return `not a whole ONNX model: it is cut short or damaged (${bytes.length} bytes); fetch or export it again`;
+}
+
+/** Locations of all external files that the model refers to. */
+export function externalLocations(proto: ModelProto): Set<string> {
+  const locations = new Set<string>();
+  for (const t of tensorsOf(proto)) if (isExternal(t)) locations.add(locationOf(t));
+  return locations;
+}
+
+/** Refuses a location that leaves the model's own folder: a model must not be able to read other files. */
+export function checkLocation(location: string, what: string): void {
+  if (location === "") throw new DistillError("E_MODEL", `${what}: external data without a location`);
+  if (
+    /^([/\\]|[A-Za-z]:)/.test(location) ||
+    location.split(/[/\\]/).includes("..") ||
+    location.includes("\0")
+  )
+    throw new DistillError(
+      "E_MODEL",
+      `${what}: the external file ${JSON.stringify(location)} lies outside the model's folder and is not read; put it beside the model and write its bare name into the model`,
+    );
+}
+
+export function buildModel(
+  proto: ModelProto,
+  bytes: Uint8Array,
+  source: string,
+  read: ((location: string) => Uint8Array) | undefined,
+): Model {
+  const files = new Map<string, ExternalFile>();
+  const external: ExternalReader = (location, what) => {
+    checkLocation(location, what);
+    let file = files.get(location);
+    if (!file) {
+      if (!read)
+        throw new DistillError(
+          "E_FILE",
+          `${what}: its data lies in the external file "${location}"; read the model from its path, or give the file's bytes by the option "external"`,
+        );
+      file = { path: location, data: read(location) };
+      files.set(location, file);
+    }
+    return file.data;
+  };
+  try {
+    const built = buildGraph(proto, external);
+    // Files that only subgraphs, functions or element types of no concern to us refer to: the runtime needs them.
+    for (const location of externalLocations(proto)) external(location, "the model");
+    const model: Model = { ...built, source, externalFiles: [...files.values()] };
+    return remember(model, { proto, bytes });
+  } catch (cause) {
+    if (!(cause instanceof DistillError)) throw cause;
+    throw new DistillError(cause.code, `${source}: ${cause.message}`, { cause });
+  }
+}
+
+function readOpsets(proto: ModelProto): Map<string, number> {
+  const opsets = new Map(proto.opsetImport.map((o) => [domainOf(o.domain), Number(o.version)]));
+  const opset = opsets.get("");
+  if (opset === undefined)
+    throw new DistillError("E_MODEL", "declares no ai.onnx opset, so the file is cut short or damaged");
+  if (opset < oldestOpset)
+    throw new DistillError(
+      "E_MODEL",
+      `opset ${opset} is older than ${oldestOpset}; convert the model with onnx.version_converter, or export it again`,
+    );
+  if (opset > newestOpset)
+    throw new DistillError(
+      "E_MODEL",
+      `opset ${opset} is not known (the newest is ${newestOpset}); export the model with an older one`,
+    );
+  return opsets;
+}
+
+function buildGraph(
+  proto: ModelProto,
+  external: ExternalReader,
+): Pick<Model, "graph" | "inputs" | "outputs"> {
+  const g = proto.graph as GraphProto;
+  const graph = new Graph(g.name || "graph", readOpsets(proto));
+  const declared = new Map([...g.valueInfo, ...g.output, ...g.input].map((v) => [v.name, staticType(v)]));
+  const initialised = new Set([
+    ...g.initializer.map((t) => t.name),
+    ...g.sparseInitializer.map((s) => s.values?.name ?? ""),
+  ]);
+
+  const inputs: ValueInfo[] = [];
+  for (const input of g.input) {
+    if (initialised.has(input.name)) continue;
+    const info = infoOf(input);
+    if (!info)
+      throw new DistillError(
+        "E_MODEL",
+        `input "${input.name}" is not a tensor of numbers or strings; nothing else can be fed`,
+      );
+    inputs.push(info);
+    graph.addInput(input.name, declared.get(input.name));
+  }
+  for (const t of g.initializer) {
+    const value = decodeTensor(t, `initialiser "${t.name}"`, external);
+    if (value) graph.addConstant(t.name, value);
+    else addOpaqueConstant(graph, t.name, { name: "value", type: AttributeType.TENSOR, t });
+  }
+  for (const s of g.sparseInitializer)
+    addOpaqueConstant(graph, s.values?.name ?? "", {
+      name: "sparse_value",
+      type: AttributeType.SPARSE_TENSOR,
+      sparseTensor: s,
+    });
+
+  addNodes(graph, g.node, declared, external);
+
+  if (g.output.length === 0)
+    throw new DistillError("E_MODEL", "the graph has no outputs, so the file is cut short or damaged");
+  for (const output of g.output) {
+    const value = graph.find(output.name);
+    if (!value) throw new DistillError("E_MODEL", `nothing defines the output "${output.name}"`);
+    graph.addOutput(value);
+  }
+  const outputs = g.output.map(infoOf).filter((info) => info !== undefined);
+  return { graph, inputs, outputs };
+}
+
+function infoOf(proto: ValueInfoProto): ValueInfo | undefined {
+  const type = declaredType(proto.type);
+  return type && { name: proto.name, dtype: type.dtype, dims: type.dims ?? [] };
+}
+
+function staticType(proto: ValueInfoProto): TensorType | undefined {
+  const type = declaredType(proto.type);
+  if (!type?.dims?.every((d) => typeof d === "number")) return undefined;
+  return { dtype: type.dtype, dims: type.dims };
+}
+
+/** A constant whose elements we don't hold: a node without inputs, which nothing folds and nothing trains. */
+function addOpaqueConstant(
+  graph: Graph,
+  name: string,
+  attribute: MessageInitShape<typeof AttributeProtoSchema> & { name: string },
+): void {
+  const value = create(AttributeProtoSchema, attribute);
+  graph.addNode({
+    op: "Constant",
+    name: `Constant_${name}`,
+    inputs: [],
+    outputs: [name],
+    attributes: { [attribute.name]: { kind: "opaque", value } },
+  });
+}
+
+function addNodes(
+  graph: Graph,
+  nodes: readonly NodeProto[],
+  declared: ReadonlyMap<string, TensorType | undefined>,
+  external: ExternalReader,
+): void {
+  const taken = new Set(nodes.map((n) => n.name));
+  for (const [node, i] of inOrder(graph, nodes)) {
+    let name = node.name;
+    if (name === "") for (name = `${node.opType}_${i}`; taken.has(name); ) name += "_";
+    const what = `node ${node.opType} "${name}"`;
+    const domain = domainOf(node.domain);
+    if (!graph.opsets.has(domain))
+      throw new DistillError(
+        "E_MODEL",
+        `${what} is of the domain "${domain}", which the model does not import`,
+      );
+    const attributes = decodeAttributes(node.attribute, what, external);
+    const constant = domain === "" && node.opType === "Constant" ? constantOf(attributes) : undefined;
+    const output = node.output[0];
+    if (constant && output) {
+      graph.addConstant(output, constant);
+      continue;
+    }
+    graph.addNode({
+      op: node.opType,
+      domain,
+      name,
+      inputs: node.input.map((input) => (input === "" ? undefined : graph.find(input))),
+      outputs: node.output,
+      types: node.output.map((o) => declared.get(o)),
+      attributes,
+    });
+  }
+}
+
+/** The tensor of a Constant node, whichever attribute holds it. */
+export function constantOf(attributes: Attributes): Tensor | undefined {
+  const { value, value_float, value_floats, value_int, value_ints, value_string, value_strings } = attributes;
+  if (value?.kind === "tensor") return value.value;
+  if (value_float?.kind === "float") return tensor("float32", [value_float.value], []);
+  if (value_floats?.kind === "floats") return tensor("float32", value_floats.value);
+  if (value_int?.kind === "int") return tensor("int64", [value_int.value], []);
+  if (value_ints?.kind === "ints") return tensor("int64", value_ints.value);
+  if (value_string?.kind === "string") return { dtype: "string", dims: [], data: [value_string.value] };
+  if (value_strings?.kind === "strings")
+    return { dtype: "string", dims: [value_strings.value.length], data: value_strings.value };
+  return undefined;
+}
+
+/**
+ * The nodes, each after those that it takes from, with their places in the file. ONNX asks for that order already,
+ * and then it is kept; some tools write another, which ONNX Runtime accepts.
+ */
+function inOrder(graph: Graph, nodes: readonly NodeProto[]): [NodeProto, number][] {
+  const producers = new Map<string, number>();
+  nodes.forEach((node, i) => {
+    for (const o of node.output) if (o !== "") producers.set(o, i);
+  });
+  const ordered: [NodeProto, number][] = [];
+  const state = new Uint8Array(nodes.length); // 0 untouched, 1 waiting for its inputs, 2 placed
+  for (let start = 0; start < nodes.length; start++) {
+    const stack = [start];
+    while (stack.length > 0) {
+      const i = stack.at(-1) as number;
+      const node = nodes[i] as NodeProto;
+      if (state[i] === 2) {
+        stack.pop();
+        continue;
+      }
+      const waits = [];
+      for (const input of node.input) {
+        if (input === "" || graph.has(input)) continue;
+        const producer = producers.get(input);
+        if (producer === undefined)
+          throw new DistillError(
+            "E_MODEL",
+            `nothing defines "${input}", which node ${nameOf(node, i)} takes`,
+          );
+        if (state[producer] === 2) continue;
+        if (state[producer] === 1 || producer === i)
+          throw new DistillError("E_MODEL", `the nodes form a circle at ${nameOf(node, i)}`);
+        waits.push(producer);
+      }
+      if (waits.length > 0) {
+        state[i] = 1;
+        stack.push(...waits.reverse());
+        continue;
+      }
+      state[i] = 2;
+      ordered.push([node, i]);
+      stack.pop();
+    }
+  }
+  return ordered;
+}
+
+function nameOf(node: NodeProto, i: number): string {
+  return `${node.opType} "${node.name || `${node.opType}_${i}`}"`;
+}

@@ -1,0 +1,169 @@
+// TensorProto <-> Tensor, in every encoding that ONNX has: raw, typed fields, external. Lengths are checked when the
+// model is read; the elements are decoded (and copied) when they are first looked at, so that a large teacher's
+// weights are never held twice. Source: onnx.proto, message TensorProto.
+import { clearField, create, isFieldSet } from "@bufbuild/protobuf";
+import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from "onnx-buf";
+import { DistillError } from "../base/errors.ts";
+import {
+  arrayFromBytes,
+  bytesPerElement,
+  type DType,
+  formatShape,
+  type NumericDType,
+  newArray,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+  type TypedArray,
+} from "../base/tensor.ts";
+import { dataTypeOf, dtypeOf, shallow } from "./proto.ts";
+
+const field = TensorProtoSchema.field;
+
+/** The whole external file at a location; throws where it can't be had. */
+export type ExternalReader = (location: string, what: string) => Uint8Array;
+
+export function isExternal(proto: TensorProto): boolean {
+  return proto.dataLocation === TensorProto_DataLocation.EXTERNAL;
+}
+
+export function locationOf(proto: TensorProto): string {
+  return proto.externalData.find((e) => e.key === "location")?.value ?? "";
+}
+
+/** A tensor whose elements are made on first use. The accessor is its own, so a structured clone evaluates it. */
+function lazily(dtype: DType, dims: readonly number[], decode: () => TensorData): Tensor {
+  let data: TensorData | undefined;
+  return {
+    dtype,
+    dims,
+    get data() {
+      data ??= decode();
+      return data;
+    },
+  };
+}
+
+/** `what` names the tensor in messages. Undefined for an element type that we don't hold. */
+export function decodeTensor(proto: TensorProto, what: string, external: ExternalReader): Tensor | undefined {
+  const dtype = dtypeOf(proto.dataType);
+  if (dtype === undefined) return undefined;
+  const dims = proto.dims.map(Number);
+  const count = sizeOf(dims);
+  if (dims.some((d) => d < 0) || !Number.isSafeInteger(count))
+    throw new DistillError("E_MODEL", `${what}: the shape ${formatShape(dims)} is impossible`);
+  const expect = (found: number, needed: number, unit: string): void => {
+    if (found === needed) return;
+    throw new DistillError(
+      "E_MODEL",
+      `${what}: ${dtype} of shape ${formatShape(dims)} needs ${needed} ${unit}, found ${found}; the file is damaged`,
+    );
+  };
+  if (dtype === "string") {
+    expect(proto.stringData.length, count, "strings");
+    return lazily(dtype, dims, () => proto.stringData.map((s) => new TextDecoder().decode(s)));
+  }
+  const byteLength = count * bytesPerElement(dtype);
+  if (isExternal(proto)) {
+    const bytes = externalBytes(proto, byteLength, what, external);
+    return lazily(dtype, dims, () => arrayFromBytes(dtype, bytes.slice()));
+  }
+  const typed = typedField(proto, dtype);
+  if (isFieldSet(proto, field.rawData) && (proto.rawData.length > 0 || typed.length === 0)) {
+    expect(proto.rawData.length, byteLength, "bytes");
+    return lazily(dtype, dims, () => arrayFromBytes(dtype, proto.rawData.slice()));
+  }
+  expect(typed.length, count, "elements");
+  return lazily(dtype, dims, () => fill(newArray(dtype, count), typed));
+}
+
+function externalBytes(
+  proto: TensorProto,
+  needed: number,
+  what: string,
+  external: ExternalReader,
+): Uint8Array {
+  const number = (key: string): number | undefined => {
+    const text = proto.externalData.find((e) => e.key === key)?.value;
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+    throw new DistillError("E_MODEL", `${what}: external ${key} "${text}" is not a number of bytes`);
+  };
+  const location = locationOf(proto);
+  const offset = number("offset") ?? 0;
+  const length = number("length") ?? needed;
+  if (length !== needed)
+    throw new DistillError(
+      "E_MODEL",
+      `${what}: needs ${needed} bytes, but declares ${length} in the external file "${location}"`,
+    );
+  const file = external(location, what);
+  if (offset + length > file.length)
+    throw new DistillError(
+      "E_FILE",
+      `${what}: needs bytes ${offset} to ${offset + length} of the external file "${location}", which has ${file.length}; it is cut short or belongs to another model`,
+    );
+  return file.subarray(offset, offset + length);
+}
+
+function typedField(proto: TensorProto, dtype: NumericDType): readonly (number | bigint)[] {
+  switch (dtype) {
+    case "float32":
+      return proto.floatData;
+    case "float64":
+      return proto.doubleData;
+    case "int64":
+      return proto.int64Data;
+    case "uint32":
+    case "uint64":
+      return proto.uint64Data;
+    default:
+      return proto.int32Data;
+  }
+}
+
+function fill(data: TypedArray, values: readonly (number | bigint)[]): TypedArray {
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) data.set(values as readonly bigint[]);
+  else data.set(values.map(Number));
+  return data;
+}
+
+/** The tensor as a message, raw. With `like`, its name, doc string, metadata and unknown fields are kept. */
+export function encodeTensor(tensor: Tensor, name: string, like?: TensorProto): TensorProto {
+  const proto = like ? shallow(like) : create(TensorProtoSchema, { name });
+  for (const f of [
+    field.floatData,
+    field.int32Data,
+    field.stringData,
+    field.int64Data,
+    field.doubleData,
+    field.uint64Data,
+    field.rawData,
+    field.externalData,
+    field.dataLocation,
+  ])
+    clearField(proto, f);
+  proto.dataType = dataTypeOf(tensor.dtype);
+  proto.dims = tensor.dims.map(BigInt);
+  const { data } = tensor;
+  if (tensor.dtype === "string")
+    proto.stringData = (data as readonly string[]).map((s) => new TextEncoder().encode(s));
+  else {
+    const { buffer, byteOffset, byteLength } = data as TypedArray;
+    proto.rawData = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  }
+  return proto;
+}
+
+/** The same tensor with its external bytes inside (views, not copies). */
+export function inlineTensor(proto: TensorProto, what: string, external: ExternalReader): TensorProto {
+  const dtype = dtypeOf(proto.dataType);
+  if (dtype === undefined || dtype === "string") return proto;
+  const bytes = externalBytes(proto, sizeOf(proto.dims.map(Number)) * bytesPerElement(dtype), what, external);
+  const copy = shallow(proto);
+  clearField(copy, field.externalData);
+  clearField(copy, field.dataLocation);
+  copy.rawData = bytes as Uint8Array<ArrayBuffer>;
+  return copy;
+}
