@@ -1,30 +1,26 @@
 // What we ask of a runtime. The adapters (ort-node.ts, ort-web.ts) are the only files that import ONNX Runtime.
-import type { DType, Shape, Tensor } from "../base/tensor.ts";
+import type { Shape, Tensor } from "../base/tensor.ts";
+import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
+
+export type { ExternalFile, Shape, ValueInfo };
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-/** A declared input or output of a model; a dimension that the model leaves open is its name or "?". */
-export interface ValueInfo {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly dims: readonly (number | string)[];
-}
-
 export interface Session {
+  /** Tensor inputs that must be fed. */
   readonly inputs: readonly ValueInfo[];
+  /** Tensor outputs; sequences and maps are left out, and never fetched. */
   readonly outputs: readonly ValueInfo[];
   /**
-   * Runs the model. `fetch` names the outputs wanted (all, by default). A tensor in `into` is written in place
-   * where the runtime can do that and is then the one returned; where it can't, a fresh tensor comes back.
+   * Runs the model. `feeds` holds every input and nothing else. `fetch` names the outputs wanted (all, by
+   * default). A tensor in `into` is written in place where the runtime can do that and is then the one returned;
+   * where it can't, a fresh tensor comes back. Names in `into` that are not fetched are left alone.
+   *
+   * Errors: E_NAME for an input or output that does not exist or is not fed, E_RUNTIME for the rest.
    */
   run(feeds: Tensors, fetch?: readonly string[], into?: Tensors): Promise<Record<string, Tensor>>;
+  /** Frees the model. A released session can't run again. */
   release(): Promise<void>;
-}
-
-export interface ExternalFile {
-  /** The location as the model spells it. */
-  readonly path: string;
-  readonly data: Uint8Array;
 }
 
 export interface SessionOptions {
@@ -39,5 +35,3 @@ export interface Runtime {
   readonly name: string;
   load(model: Uint8Array, options?: SessionOptions): Promise<Session>;
 }
-
-export type { Shape };

@@ -1,0 +1,88 @@
+// Learns a model's types by running it once with every intermediate value as an output, and folds what does not
+// depend on data: shape arithmetic and what is computed from constants that nobody trains. Knows no op's shape rule.
+import type { Tensor, TensorType } from "../base/tensor.ts";
+import { isFloat, sizeOf } from "../base/tensor.ts";
+import type { Graph, Node, Value } from "../graph/graph.ts";
+import { addAllOutputs } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import type { Runtime, Tensors } from "./session.ts";
+
+export interface Observation {
+  /** Element type and shape of every tensor value for these feeds; also set as `Value.type`. */
+  readonly types: ReadonlyMap<Value, TensorType>;
+  /**
+   * Values that do not depend on the feeds' elements nor on anything trainable, with what they hold **for the shapes
+   * of these feeds**: constants other than float ones of two and more elements, and what
+   * every deterministic op makes of such values (Shape, Size and the like: of the shape of any value).
+   */
+  readonly known: ReadonlyMap<Value, Tensor>;
+}
+
+/** The input of which an op reads the shape or the element type alone, so that its elements need not be known. */
+const unreadInput: Readonly<Record<string, number>> = { Shape: 0, Size: 0, EyeLike: 0, CastLike: 1 };
+/** Ops that give another result each time, or do in training. */
+const randomOps = new Set([
+  "Bernoulli",
+  "Dropout",
+  "Multinomial",
+  "RandomNormal",
+  "RandomNormalLike",
+  "RandomUniform",
+  "RandomUniformLike",
+]);
+/** Ops of other domains may do anything. */
+const trustedDomains = new Set(["", "com.microsoft"]);
+
+/**
+ * Runs the model once on `feeds` and records what flowed. Values inside subgraphs, and values that are no tensors, stay
+ * unknown. All intermediate values are in memory at once, so take a small batch.
+ *
+ * Errors: those of `Runtime.load` and `Session.run`.
+ *
+ * @example
+ * const { known } = await observe(model, nodeRuntime, exampleFeeds(model, 2));
+ */
+export async function observe(model: Model, runtime: Runtime, feeds: Tensors): Promise<Observation> {
+  // Without optimisation each value is computed as the model says, and none is fused away.
+  const session = await runtime.load(addAllOutputs(model), {
+    optimization: "none",
+    externalData: model.externalFiles,
+  });
+  let results: Tensors;
+  try {
+    results = await session.run(feeds);
+  } finally {
+    await session.release();
+  }
+  const { graph } = model;
+  const types = new Map<Value, TensorType>();
+  for (const value of graph.values()) {
+    const found = results[value.name] ?? feeds[value.name] ?? graph.constants.get(value);
+    if (!found) continue;
+    value.type = { dtype: found.dtype, dims: [...found.dims] };
+    types.set(value, value.type);
+  }
+  return { types, known: fold(graph, results) };
+}
+
+function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {
+  const known = new Map<Value, Tensor>();
+  for (const [value, tensor] of graph.constants)
+    if (!isFloat(tensor.dtype) || sizeOf(tensor.dims) === 1) known.set(value, tensor);
+  for (const node of graph.nodes) {
+    if (!isFoldable(node, known)) continue;
+    for (const output of node.outputs) {
+      const tensor = output && results[output.name];
+      if (tensor) known.set(output, tensor);
+    }
+  }
+  return known;
+}
+
+function isFoldable(node: Node, known: ReadonlyMap<Value, Tensor>): boolean {
+  if (!trustedDomains.has(node.domain) || randomOps.has(node.op)) return false;
+  // A subgraph may take values that are not among the inputs.
+  if (Object.values(node.attributes).some((a) => a.kind === "opaque")) return false;
+  const unread = node.domain === "" ? unreadInput[node.op] : undefined;
+  return node.inputs.every((input, i) => !input || i === unread || known.has(input));
+}

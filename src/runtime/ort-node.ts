@@ -1,0 +1,59 @@
+// ONNX Runtime for Node (the package onnxruntime-node, CPU). Loaded at the first `load`, so that importing us is cheap.
+//
+// Not used, on purpose: `session.set_denormal_as_zero`. It reaches only the threads of ONNX Runtime's own pool, not the
+// calling one, so which elements are flushed depends on which thread took them, and reruns differ in their bits.
+import { checkKeys } from "../base/errors.ts";
+import { type OrtTensorConstructor, runtimeError, wrapSession } from "./ort-session.ts";
+import type { Runtime, SessionOptions } from "./session.ts";
+
+export interface NodeRuntimeOptions {
+  /** Threads within one op, for models loaded without a number of their own; default: one for each physical core. */
+  readonly threads?: number;
+  /** Graph optimisation, for models loaded without a level of their own; default "all". */
+  readonly optimization?: "none" | "basic" | "all";
+}
+
+const levels = { none: "disabled", basic: "basic", all: "all" } as const;
+
+/**
+ * ONNX Runtime on Node's CPU. Outputs given in `into` are written in place. `run` blocks the event loop while it computes.
+ *
+ * @example
+ * const runtime = createNodeRuntime({ threads: 2 });
+ * const session = await runtime.load(bytes);
+ * const { logits } = await session.run({ input });
+ */
+export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
+  checkKeys("createNodeRuntime", defaults, ["threads", "optimization"]);
+  const name = "onnxruntime-node";
+  return {
+    name,
+    async load(model: Uint8Array, options: SessionOptions = {}) {
+      const threads = options.threads ?? defaults.threads;
+      const level = options.optimization ?? defaults.optimization ?? "all";
+      try {
+        const ort = await import("onnxruntime-node");
+        ort.env.logLevel = "error";
+        const session = await ort.InferenceSession.create(model, {
+          executionProviders: ["cpu"],
+          executionMode: "sequential",
+          interOpNumThreads: 1,
+          graphOptimizationLevel: levels[level],
+          logSeverityLevel: 3,
+          ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+          ...(options.externalData?.length ? { externalData: options.externalData } : {}),
+        });
+        return wrapSession(session, {
+          runtime: name,
+          Tensor: ort.Tensor as unknown as OrtTensorConstructor,
+          writesInto: true,
+        });
+      } catch (cause) {
+        throw runtimeError(name, "loading the model", cause);
+      }
+    },
+  };
+}
+
+/** ONNX Runtime on Node's CPU with its own defaults. */
+export const nodeRuntime: Runtime = createNodeRuntime();
