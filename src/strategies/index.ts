@@ -1,1 +1,24 @@
-export {};
+// The public names of the strategies room: losses and gradients on arrays, without ONNX Runtime or protobuf.
+export { DistillError, type ErrorCode } from "../base/errors.ts";
+export { IntermediateActivations } from "./intermediate-activations.ts";
+export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
+export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
+export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
+export {
+  NeuronSelectivityDistillationStrategy,
+  type NeuronSelectivityOptions,
+} from "./neuron-selectivity.ts";
+export { ResponseDistillationStrategy } from "./response-strategy.ts";
+export {
+  peakToAverageScores,
+  SelectivityMetric,
+  selectivityScores,
+  sparsityScores,
+  varianceScores,
+} from "./selectivity-metric.ts";
+export type { DistillationStrategy, IntermediateActivationStrategy } from "./strategy.ts";
+export {
+  type CheckedLogits,
+  DistillationStrategyBase,
+  type DistillationStrategyOptions,
+} from "./strategy-base.ts";

@@ -1,0 +1,110 @@
+// What the strategies demand of their arguments, each demand once. Looks at values and throws; computes nothing.
+import { DistillError } from "../base/errors.ts";
+import { formatShape } from "../base/tensor.ts";
+import type { Matrix } from "./matrix.ts";
+
+/** How far a row of labels may sum from 1: float32 softmax outputs over many classes stay well within it. */
+const LABEL_SUM_TOLERANCE = 1e-3;
+
+export function checkTemperature(owner: string, value: number): number {
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${owner}: temperature must be finite and greater than 0, got ${value}; 1 leaves the logits as they are`,
+  );
+}
+
+export function checkAlpha(owner: string, value: number): number {
+  if (value >= 0 && value <= 1) return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${owner}: alpha must lie in [0, 1], got ${value}; it is the weight of the labels, 0 for the teacher alone`,
+  );
+}
+
+export function checkWeight(owner: string, name: string, value: number): number {
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${owner}: ${name} must be finite and 0 or more, got ${value}; 0 switches the term off`,
+  );
+}
+
+export function checkLayerName(what: string, value: string): string {
+  if (typeof value === "string" && value.trim() !== "") return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${what} must not be empty, got ${JSON.stringify(value)}; name the layer as in IntermediateActivations.add`,
+  );
+}
+
+export function checkSameShape(whatA: string, a: Matrix, whatB: string, b: Matrix): void {
+  for (const side of ["rows", "columns"] as const)
+    if (a[side] !== b[side])
+      throw new DistillError(
+        "E_SHAPE",
+        `${whatA} is ${formatShape(a.dims)} and ${whatB} is ${formatShape(b.dims)}: ` +
+          `the number of ${side} must be the same${HINTS[side]}`,
+      );
+}
+
+const HINTS = { rows: ", one for each sample of the same batch", columns: "" };
+
+export function checkNotEmpty(what: string, m: Matrix): void {
+  if (m.rows === 0 || m.columns === 0)
+    throw new DistillError(
+      "E_SHAPE",
+      `${what} is ${formatShape(m.dims)}; at least one row and one column are needed`,
+    );
+}
+
+export function checkTwoSamples(what: string, m: Matrix): void {
+  checkNotEmpty(what, m);
+  if (m.rows < 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `${what} holds ${m.rows} sample; selectivity compares samples and needs at least 2, so use a larger batch`,
+    );
+}
+
+export function checkFinite(what: string, m: Matrix): void {
+  const { data } = m;
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) throw notFinite(what, m, i);
+}
+
+/** For sums that came out infinite or NaN: blames the value that did it, or else the size of all of them. */
+export function throwOverflow(what: string, m: Matrix): never {
+  checkFinite(what, m);
+  throw new DistillError("E_NOT_FINITE", `${what} is so large that its scores overflow; scale it down`);
+}
+
+function notFinite(what: string, m: Matrix, i: number): DistillError {
+  const [row, column] = [Math.floor(i / m.columns), i % m.columns];
+  return new DistillError(
+    "E_NOT_FINITE",
+    `${what} is ${m.data[i]} at row ${row}, column ${column}; every value must be finite: ` +
+      "look at that sample, or lower the learning rate",
+  );
+}
+
+/** Rows that are distributions: finite, not negative, summing to 1. */
+export function checkDistributions(what: string, m: Matrix): void {
+  checkFinite(what, m);
+  for (let r = 0, i = 0; r < m.rows; r++) {
+    let sum = 0;
+    for (let c = 0; c < m.columns; c++, i++) {
+      const y = m.data[i]!;
+      if (y < 0)
+        throw new DistillError(
+          "E_ARGUMENT",
+          `${what} is ${y} at row ${r}, column ${c}; a row is a distribution, so none of it is negative`,
+        );
+      sum += y;
+    }
+    if (Math.abs(sum - 1) > LABEL_SUM_TOLERANCE)
+      throw new DistillError(
+        "E_ARGUMENT",
+        `${what} row ${r} sums to ${sum}; a row must be one-hot or a soft distribution that sums to 1`,
+      );
+  }
+}
