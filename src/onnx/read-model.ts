@@ -17,6 +17,7 @@ import { type Attributes, Graph } from "../graph/graph.ts";
 import { decodeAttributes } from "./attributes.ts";
 import { explainForeignFile } from "./foreign-file.ts";
 import type { Model } from "./model.ts";
+import { inOrder } from "./node-order.ts";
 import { declaredType, domainOf, remember, tensorsOf } from "./proto.ts";
 import { decodeTensor, type ExternalReader, isExternal, locationOf } from "./tensor-proto.ts";
 
@@ -224,7 +225,7 @@ function addNodes(
   external: ExternalReader,
 ): void {
   const taken = new Set(nodes.map((n) => n.name));
-  for (const [node, i] of inOrder(graph, nodes)) {
+  for (const [node, i] of inOrder(nodes, (name) => graph.has(name))) {
     let name = node.name;
     if (name === "") for (name = `${node.opType}_${i}`; taken.has(name); ) name += "_";
     const what = `node ${node.opType} "${name}"`;
@@ -265,55 +266,4 @@ export function constantOf(attributes: Attributes): Tensor | undefined {
   if (value_strings?.kind === "strings")
     return { dtype: "string", dims: [value_strings.value.length], data: value_strings.value };
   return undefined;
-}
-
-/**
- * The nodes, each after those that it takes from, with their places in the file. ONNX asks for that order already,
- * and then it is kept; some tools write another, which ONNX Runtime accepts.
- */
-function inOrder(graph: Graph, nodes: readonly NodeProto[]): [NodeProto, number][] {
-  const producers = new Map<string, number>();
-  nodes.forEach((node, i) => {
-    for (const o of node.output) if (o !== "") producers.set(o, i);
-  });
-  const ordered: [NodeProto, number][] = [];
-  const state = new Uint8Array(nodes.length); // 0 untouched, 1 waiting for its inputs, 2 placed
-  for (let start = 0; start < nodes.length; start++) {
-    const stack = [start];
-    while (stack.length > 0) {
-      const i = stack.at(-1) as number;
-      const node = nodes[i] as NodeProto;
-      if (state[i] === 2) {
-        stack.pop();
-        continue;
-      }
-      const waits = [];
-      for (const input of node.input) {
-        if (input === "" || graph.has(input)) continue;
-        const producer = producers.get(input);
-        if (producer === undefined)
-          throw new DistillError(
-            "E_MODEL",
-            `nothing defines "${input}", which node ${nameOf(node, i)} takes`,
-          );
-        if (state[producer] === 2) continue;
-        if (state[producer] === 1 || producer === i)
-          throw new DistillError("E_MODEL", `the nodes form a circle at ${nameOf(node, i)}`);
-        waits.push(producer);
-      }
-      if (waits.length > 0) {
-        state[i] = 1;
-        stack.push(...waits.reverse());
-        continue;
-      }
-      state[i] = 2;
-      ordered.push([node, i]);
-      stack.pop();
-    }
-  }
-  return ordered;
-}
-
-function nameOf(node: NodeProto, i: number): string {
-  return `${node.opType} "${node.name || `${node.opType}_${i}`}"`;
 }

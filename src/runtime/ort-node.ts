@@ -33,13 +33,13 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
       const level = options.optimization ?? defaults.optimization ?? "all";
       try {
         const ort = await import("onnxruntime-node");
-        ort.env.logLevel = "error";
+        ort.env.logLevel = "fatal"; // What fails is thrown, and must not be printed as well.
         const session = await ort.InferenceSession.create(model, {
           executionProviders: ["cpu"],
           executionMode: "sequential",
           interOpNumThreads: 1,
           graphOptimizationLevel: levels[level],
-          logSeverityLevel: 3,
+          logSeverityLevel: 4,
           ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
           ...(options.externalData?.length ? { externalData: options.externalData } : {}),
         });

@@ -131,19 +131,21 @@ function fromOrt(name: string, { type, dims, data }: OrtTensor): Tensor {
 export function runtimeError(runtime: string, doing: string, cause: unknown): DistillError {
   if (cause instanceof DistillError) return cause;
   const text = cause instanceof Error ? cause.message : String(cause);
-  const line = withoutPlace(text.replace(/\s+/g, " ").trim());
+  const line = withoutPlaces(text.replace(/\s+/g, " ").trim());
   const short = line.length > 400 ? `${line.slice(0, 400)}…` : line;
   return new DistillError("E_RUNTIME", `${runtime}, ${doing}: ${short}`, { cause });
 }
 
-/** Drops `file:line signature(…)`; the brackets of a C++ signature nest. */
-function withoutPlace(line: string): string {
-  const place = /^\/\S+:\d+ /.exec(line);
+/** Drops every `/file.cc:line signature(…)`, wherever it stands; the brackets of a C++ signature nest. */
+function withoutPlaces(line: string): string {
+  const place = /\/\S+\.(?:h|cc|cpp):\d+ /.exec(line);
   if (!place) return line;
+  const rest = line.slice(place.index + place[0].length);
   let depth = 0;
-  for (let i = line.indexOf("(", place[0].length); i >= 0 && i < line.length; i++) {
-    if (line[i] === "(") depth++;
-    else if (line[i] === ")" && --depth === 0) return line.slice(i + 1).replace(/^ (const )?/, "");
+  let end = 0;
+  for (let i = rest.indexOf("("); i >= 0 && i < rest.length && end === 0; i++) {
+    if (rest[i] === "(") depth++;
+    else if (rest[i] === ")" && --depth === 0) end = i + 1;
   }
-  return line;
+  return line.slice(0, place.index) + withoutPlaces(rest.slice(end).replace(/^ (const )?/, ""));
 }

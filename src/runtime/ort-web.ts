@@ -37,14 +37,14 @@ export function createWebRuntime(defaults: WebRuntimeOptions = {}): Runtime {
       const ort = await importOrt(provider);
       const threads = options.threads ?? defaults.threads;
       try {
-        ort.env.logLevel = "error";
+        ort.env.logLevel = "fatal"; // What fails is thrown, and must not be printed as well.
         if (threads !== undefined) ort.env.wasm.numThreads = threads;
         if (defaults.wasmPaths !== undefined) ort.env.wasm.wasmPaths = defaults.wasmPaths;
         const session = await ort.InferenceSession.create(model, {
           executionProviders: [provider],
           executionMode: "sequential",
           graphOptimizationLevel: levels[options.optimization ?? "all"],
-          logSeverityLevel: 3,
+          logSeverityLevel: 4,
           ...(options.externalData?.length ? { externalData: options.externalData } : {}),
         });
         return wrapSession(session, {

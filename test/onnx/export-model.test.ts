@@ -101,6 +101,19 @@ describe("withWeights", () => {
     expect(withWeights(model, new Map()).bytes).toEqual(fixtureBytes("cnn-dynamo.onnx"));
   });
 
+  it("leaves external data outside where one file could not hold it", async () => {
+    const location = "encodings.bin";
+    const huge = new Uint8Array(1.95e9); // Zeros that are never touched take no memory.
+    huge.set(fixtureBytes(location));
+    const model = readModel(fixtureBytes("encodings.onnx"), { source: "h.onnx", external: () => huge });
+    const six = tensor("float32", [1, 2, 3, 4, 5, 6], [2, 3]);
+    const { bytes, externalFiles } = withWeights(model, new Map([["float32_external", six]]));
+    expect(externalFiles).toEqual(model.externalFiles);
+    const again = readModel(bytes, { external: () => fixtureBytes(location) });
+    expect(weightOf(again, "float32_external")).toEqual(six);
+    expect(weightOf(again, "float64_external")).toEqual(weightOf(model, "float64_external"));
+  });
+
   it("refuses names and tensors that do not fit", () => {
     const model = readModel(fixtureBytes("cnn-dynamo.onnx"), { source: "s.onnx" });
     const set = (name: string, t: Tensor) => () => withWeights(model, new Map([[name, t]]));

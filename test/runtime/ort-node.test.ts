@@ -154,6 +154,23 @@ describe("onnxruntime-node", () => {
     );
   });
 
+  it("says which node failed", async () => {
+    const graph = new Graph("g", [["", 17]]);
+    const inputs = [
+      graph.addInput("a", { dtype: "float32", dims: [2] }),
+      graph.addInput("shape", { dtype: "int64", dims: [1] }),
+    ];
+    const node = graph.addNode({ op: "Reshape", name: "form", inputs, outputs: ["r"] });
+    graph.addOutput(node.outputs[0]!);
+    const session = await nodeRuntime.load(writeGraph(graph));
+    const feeds = { a: tensor("float32", [1, 2]), shape: tensor("int64", [3]) };
+    await expect(session.run(feeds)).rejects.toMatchObject({
+      message:
+        "onnxruntime-node, running the model: Non-zero status code returned while running Reshape node. Name:'form' Status Message: input_shape_size == requested_shape_size was false. The input tensor cannot be reshaped to the requested shape. Input shape:{2}, requested shape:{3}",
+    });
+    await session.release();
+  });
+
   it("drops the place in the runtime's sources from its messages", async () => {
     const graph = new Graph("new", [["", 28]]);
     const value = graph.addInput("x", { dtype: "float32", dims: [1] });
