@@ -12,7 +12,7 @@ export function isFiniteNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-function special(value: MaybeNumber): string | undefined {
+function special(value: unknown): string | undefined {
   if (isFiniteNumber(value)) return undefined;
   if (value === Number.POSITIVE_INFINITY) return "∞";
   if (value === Number.NEGATIVE_INFINITY) return "−∞";
