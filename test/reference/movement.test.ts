@@ -116,6 +116,19 @@ const gathers: Case[] = [
       attributes: { reduction: string(reduction) },
     },
   ]),
+  // Indices that meet.
+  ...reductions.slice(1).flatMap((reduction) => [
+    {
+      op: "ScatterElements",
+      inputs: [floats([3, 2]), i64([1, 0, 1, 0, -2, 2], [3, 2]), floats([3, 2])],
+      attributes: { reduction: string(reduction) },
+    },
+    {
+      op: "ScatterND",
+      inputs: [floats([4, 3]), i64([1, 3, 1], [3, 1]), floats([3, 3])],
+      attributes: { reduction: string(reduction) },
+    },
+  ]),
   {
     op: "ScatterElements",
     inputs: [floats([2, 5]), i64([1, 1, 4], [1, 3]), floats([1, 3])],
