@@ -109,6 +109,24 @@ export class Graph {
     if (!this.outputs.includes(value)) this.outputs.push(value);
   }
 
+  /** Drops the nodes and constants that no output depends on; inputs stay. */
+  prune(): void {
+    const needed = new Set<Value>(this.outputs);
+    const kept: Node[] = [];
+    for (const node of this.nodes.toReversed()) {
+      if (node.outputs.some((y) => y && needed.has(y))) {
+        kept.push(node);
+        for (const x of node.inputs) if (x) needed.add(x);
+      } else for (const y of node.outputs) if (y) this.#byName.delete(y.name);
+    }
+    this.nodes.splice(0, this.nodes.length, ...kept.reverse());
+    for (const value of this.constants.keys())
+      if (!needed.has(value)) {
+        this.constants.delete(value);
+        this.#byName.delete(value.name);
+      }
+  }
+
   find(name: string): Value | undefined {
     return this.#byName.get(name);
   }

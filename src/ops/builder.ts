@@ -50,6 +50,8 @@ export class Builder {
   readonly target: Target;
   readonly table: OpTable;
   readonly regions = new Map<Value, Region>();
+  /** Values that must stay themselves, because gradients are asked for them: nothing looks through them. */
+  readonly anchors = new Set<Value>();
   readonly #made = new Map<string, readonly (Value | undefined)[]>();
   readonly #constants = new Map<string, Value>();
   #scope = "";
@@ -362,7 +364,7 @@ export class Builder {
   reshape(x: Value, dims: Shape): Value {
     if (sameShape(this.dims(x), dims)) return x;
     // A reshape of a reshape is one reshape.
-    const from = x.producer?.op === "Reshape" && !this.regions.has(x) ? (x.producer.inputs[0] as Value) : x;
+    const from = x.producer?.op === "Reshape" && !this.regions.has(x) && !this.anchors.has(x) ? (x.producer.inputs[0] as Value) : x;
     return sameShape(this.dims(from), dims) ? from : this.node("Reshape", [from, this.ints(dims)]);
   }
   transpose(x: Value, perm: readonly number[]): Value {

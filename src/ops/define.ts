@@ -87,6 +87,8 @@ interface OpBase {
   readonly versions: readonly number[];
   /** Input slots that hold weights even when they have one element (a convolution's bias, PRelu's slope). */
   readonly weights?: readonly number[];
+  /** Input slots that hold running statistics: state, but not trained. */
+  readonly statistics?: readonly number[];
 }
 
 export interface Primitive extends OpBase {

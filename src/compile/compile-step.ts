@@ -1,0 +1,343 @@
+// Student + loss + optimizer -> one training step as a plain ONNX graph, and the same in two halves.
+//
+// step:       data, state, scalars -> loss terms, next state
+// gradients:  data, weights, statistics -> loss terms, gradients, next statistics
+// apply:      gradients, weights, slots, scalars -> next weights, next slots
+
+import { differentiate } from "../autodiff/differentiate.ts";
+import { DistillError, didYouMean } from "../base/errors.ts";
+import { formatShape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
+import { type Graph, typeOf, type Value } from "../graph/graph.ts";
+import type { LossEmission } from "../losses/index.ts";
+import { neuronAxis } from "../losses/selectivity.ts";
+import type { TapPair } from "../losses/terms.ts";
+import type { Model } from "../onnx/model.ts";
+import type { Builder } from "../ops/builder.ts";
+import type { EmitHooks } from "../ops/define.ts";
+import { newBuilder, opTable } from "../ops/index.ts";
+import type { Target } from "../ops/target.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { type Roles, rolesOf } from "./roles.ts";
+import { layOut, type Pack, packTensors, packValues, unpack } from "./state.ts";
+import { emitForward, pathTo } from "./student-forward.ts";
+
+export interface CompileTap {
+  readonly name: string;
+  /** Name of a value of the student. */
+  readonly student: string;
+  /** What the teacher gives for it. */
+  readonly teacher: TensorType;
+}
+
+export interface CompileOptions {
+  readonly student: Model;
+  /** Values of the student that follow from shapes and constants alone (see runtime/observe.ts). */
+  readonly known: ReadonlyMap<Value, Tensor>;
+  /** Name of the student's value that holds the logits [B, C]; default: its first output. */
+  readonly logits?: string | undefined;
+  /** Whether a teacher's logits, and labels, are fed. */
+  readonly teacherLogits: boolean;
+  readonly labels: boolean;
+  readonly taps: readonly CompileTap[];
+  readonly loss: LossEmission;
+  readonly optimizer: Optimizer;
+  /** Global L2 norm that gradients are clipped to. */
+  readonly clipNorm?: number | undefined;
+  readonly freeze: readonly string[];
+  /** false: BatchNormalization keeps its running statistics and uses them. */
+  readonly trainStatistics: boolean;
+  readonly target: Target;
+}
+
+export interface DropoutMask {
+  readonly input: string;
+  readonly type: TensorType;
+  readonly ratio: number;
+}
+
+export interface CompiledStep {
+  readonly step: Graph;
+  readonly gradients: Graph;
+  readonly apply: Graph;
+  readonly weights: readonly Pack[];
+  readonly statistics: readonly Pack[];
+  readonly optimizer: Optimizer;
+  /** Names of the terms in output `losses`, the whole loss first. */
+  readonly terms: readonly string[];
+  readonly masks: readonly DropoutMask[];
+  readonly logitsType: TensorType;
+  /** First values of weights and statistics, by state name. */
+  readonly initial: ReadonlyMap<string, Float32Array>;
+}
+
+/** Names of the step's inputs and outputs. */
+export const names = {
+  teacherLogits: "teacher/logits",
+  teacherTap: (tap: string) => `teacher/tap/${tap}`,
+  labels: "labels",
+  scalar: (name: string) => `scalar/${name}`,
+  state: (key: string) => `state/${key}`,
+  next: (key: string) => `next/${key}`,
+  gradient: (key: string) => `gradient/${key}`,
+  mask: (node: string) => `mask/${node}`,
+  losses: "losses",
+};
+
+/**
+ * @throws E_NAME for taps or logits that do not exist, E_SHAPE where taps do not fit, E_NO_GRADIENT and E_OP where the
+ * student cannot be trained: all before anything runs.
+ */
+export function compileStep(o: CompileOptions): CompiledStep {
+  const { graph } = o.student;
+  const logits = valueNamed(o.student, o.logits ?? graph.outputs[0]?.name ?? "", "logits");
+  const tapValues = o.taps.map((t) => valueNamed(o.student, t.student, `tap "${t.name}"`));
+  checkLogits(o.student, logits);
+  o.taps.forEach((tap, i) => {
+    checkTap(o.student, tap, tapValues[i] as Value);
+  });
+  const path = pathTo(o.student, [logits, ...tapValues], o.known);
+  const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
+  if (roles.trained.length === 0)
+    throw new DistillError(
+      "E_MODEL",
+      `${o.student.source}: no weight is left to train; check --freeze (${o.freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`,
+    );
+  const known = new Map(o.known);
+  for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
+  const plan: Plan = {
+    o,
+    logits,
+    tapValues,
+    path: pathTo(o.student, [logits, ...tapValues], known),
+    known,
+    roles,
+    weights: layOut("weights", roles.trained.map(named(o.student))),
+    statistics: layOut("statistics", [...roles.statistics].map(named(o.student))),
+  };
+
+  const whole = newBuilder("step", o.target);
+  const first = emitGradients(whole, plan);
+  const scalars = scalarInputs(whole, o.optimizer);
+  emitApply(whole, plan, first.weights, first.gradients, scalars);
+  const half = newBuilder("gradients", o.target);
+  const onlyGradients = emitGradients(half, plan);
+  onlyGradients.gradients.forEach((g, key) => {
+    output(half, names.gradient(key), g);
+  });
+  const rest = newBuilder("apply", o.target);
+  const weightInputs = new Map(
+    plan.weights.map((p) => [p.key, rest.graph.addInput(names.state(p.key), vector(p))]),
+  );
+  const gradientInputs = new Map(
+    plan.weights.map((p) => [p.key, rest.graph.addInput(names.gradient(p.key), vector(p))]),
+  );
+  emitApply(rest, plan, weightInputs, gradientInputs, scalarInputs(rest, o.optimizer));
+  for (const b of [whole, half, rest]) b.graph.prune();
+
+  const tensors = new Map([...graph.constants].map(([v, t]) => [v.name, t]));
+  const initial = new Map([...plan.weights, ...plan.statistics].map((p) => [p.key, packTensors(p, tensors)]));
+  for (const p of plan.weights)
+    for (const slot of o.optimizer.slots) initial.set(slotKey(slot, p), new Float32Array(p.size));
+  return {
+    step: whole.graph,
+    gradients: half.graph,
+    apply: rest.graph,
+    weights: plan.weights,
+    statistics: plan.statistics,
+    optimizer: o.optimizer,
+    terms: first.terms,
+    masks: first.masks,
+    logitsType: typeOf(logits),
+    initial,
+  };
+}
+
+interface Plan {
+  readonly o: CompileOptions;
+  readonly logits: Value;
+  readonly tapValues: readonly Value[];
+  readonly path: ReturnType<typeof pathTo>;
+  readonly known: ReadonlyMap<Value, Tensor>;
+  readonly roles: Roles;
+  readonly weights: readonly Pack[];
+  readonly statistics: readonly Pack[];
+}
+
+const vector = (pack: Pack): TensorType => ({ dtype: "float32", dims: [pack.size] });
+
+export const slotKey = (slot: string, pack: Pack): string => `${slot}/${pack.key}`;
+
+const named =
+  (model: Model) =>
+  (v: Value): { name: string; dims: readonly number[] } => ({
+    name: v.name,
+    dims: (model.graph.constants.get(v) as Tensor).dims,
+  });
+
+/** Makes `value` an output of the graph under `name`. */
+function output(b: Builder, name: string, value: Value): void {
+  const node = b.graph.addNode({
+    op: "Identity",
+    inputs: [value],
+    outputs: [name],
+    name: `output/${name}`,
+    types: [typeOf(value)],
+  });
+  b.graph.addOutput(node.outputs[0] as Value);
+}
+
+function emitGradients(b: Builder, plan: Plan) {
+  const { o } = plan;
+  const given = new Map<Value, Value>();
+  for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(x.name, typeOf(x)));
+  const teacherLogits = o.teacherLogits
+    ? b.graph.addInput(names.teacherLogits, typeOf(plan.logits))
+    : undefined;
+  const labels = o.labels ? b.graph.addInput(names.labels, typeOf(plan.logits)) : undefined;
+  const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
+  const constants = new Map([...o.student.graph.constants.keys()].map((v) => [v.name, v]));
+  const weights = new Map<string, Value>();
+  const views = new Map<string, Value>();
+  for (const pack of plan.weights) {
+    const input = b.graph.addInput(names.state(pack.key), vector(pack));
+    weights.set(pack.key, input);
+    for (const [name, view] of unpack(b, pack, input)) {
+      given.set(constants.get(name) as Value, view);
+      views.set(name, view);
+      b.anchors.add(view);
+    }
+  }
+  const running = new Map<Value, string>();
+  for (const pack of plan.statistics)
+    for (const [name, view] of unpack(b, pack, b.graph.addInput(names.state(pack.key), vector(pack)))) {
+      given.set(constants.get(name) as Value, view);
+      running.set(view, name);
+    }
+  const nextStatistics = new Map<string, Value>([...running].map(([view, name]) => [name, view]));
+  const masks: DropoutMask[] = [];
+  const hooks: EmitHooks = {
+    runningStatistics: (mean, variance) => {
+      const names = [running.get(mean), running.get(variance)];
+      if (!o.trainStatistics || names.includes(undefined)) return undefined;
+      return {
+        update: (nextMean, nextVariance) => {
+          nextStatistics.set(names[0] as string, nextMean);
+          nextStatistics.set(names[1] as string, nextVariance);
+        },
+      };
+    },
+    dropoutMask: (name, type, ratio) => {
+      if (ratio === 0) return undefined;
+      const input = names.mask(name);
+      masks.push({ input, type, ratio });
+      return b.graph.addInput(input, type);
+    },
+  };
+  const values = emitForward(b, o.student, plan.path, given, plan.known, hooks);
+  const taps: TapPair[] = o.taps.map((t, i) => ({
+    name: t.name,
+    student: values.get(plan.tapValues[i] as Value) as Value,
+    teacher: teacherTaps[i] as Value,
+  }));
+  const parts = o.loss({ b, studentLogits: values.get(plan.logits) as Value, teacherLogits, labels, taps });
+  if (parts.length === 0)
+    throw new DistillError(
+      "E_OPTION",
+      "the loss has no term: give a teacher, labels, or a tap with a weight above 0",
+    );
+  const loss = parts.map((t) => t.value).reduce((a, c) => b.add(a, c));
+  const found = differentiate(b, loss, [...views.values()]);
+  const gradients = new Map<string, Value>();
+  for (const [name, view] of views) gradients.set(name, found.get(view) ?? b.full(typeOf(view), 0));
+  const packed = new Map(
+    plan.weights.map((p) => [p.key, b.scope(`grad/${p.key}`, () => packValues(b, p, gradients))]),
+  );
+  output(
+    b,
+    names.losses,
+    b.concat(
+      [loss, ...parts.map((t) => t.value)].map((v) => b.reshape(v, [1])),
+      0,
+    ),
+  );
+  for (const p of plan.statistics) output(b, names.next(p.key), packValues(b, p, nextStatistics));
+  return { weights, gradients: packed, terms: ["loss", ...parts.map((t) => `loss/${t.name}`)], masks };
+}
+
+function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {
+  return Object.fromEntries(
+    optimizer.scalarNames.map((n) => [n, b.graph.addInput(names.scalar(n), { dtype: "float32", dims: [] })]),
+  );
+}
+
+function emitApply(
+  b: Builder,
+  plan: Plan,
+  weights: ReadonlyMap<string, Value>,
+  gradients: ReadonlyMap<string, Value>,
+  scalars: Record<string, Value>,
+): void {
+  const { optimizer, clipNorm } = plan.o;
+  b.scope("optimizer", () => {
+    let factor: Value | undefined;
+    if (clipNorm !== undefined) {
+      const norm = b.sqrt(
+        [...gradients.values()].map((g) => b.reduceSumSquare(g)).reduce((a, c) => b.add(a, c)),
+      );
+      factor = b.min(b.like(norm, 1), b.div(b.like(norm, clipNorm), b.shift(norm, 1e-6)));
+    }
+    for (const pack of plan.weights) {
+      const g = gradients.get(pack.key) as Value;
+      const slots = optimizer.slots.map((s) => b.graph.addInput(names.state(slotKey(s, pack)), vector(pack)));
+      const updated = optimizer.update({
+        b,
+        weight: weights.get(pack.key) as Value,
+        gradient: factor ? b.mul(g, factor) : g,
+        slots,
+        scalars,
+      });
+      output(b, names.next(pack.key), updated.weight);
+      optimizer.slots.forEach((s, i) => {
+        output(b, names.next(slotKey(s, pack)), updated.slots[i] as Value);
+      });
+    }
+  });
+}
+
+function valueNamed(model: Model, name: string, what: string): Value {
+  const found = model.graph.find(name);
+  if (!found)
+    throw new DistillError(
+      "E_NAME",
+      `${what}: the student ${model.source} has no value "${name}".${didYouMean(
+        name,
+        [...model.graph.values()].map((v) => v.name),
+      )} \`onnx-distill inspect\` lists them.`,
+    );
+  return found;
+}
+
+function checkLogits(model: Model, logits: Value): void {
+  const { dims } = typeOf(logits);
+  if (dims.length !== 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `the student's logits "${logits.name}" (${model.source}) are ${formatShape(dims)}, expected [batch, classes]; name the right value with --student-logits`,
+    );
+}
+
+function checkTap(model: Model, tap: CompileTap, value: Value): void {
+  const student = typeOf(value).dims;
+  const teacher = tap.teacher.dims;
+  const ok = sameShape(student, teacher);
+  if (ok) return;
+  const neurons = (dims: readonly number[]) => dims[neuronAxis(dims.length)];
+  const why =
+    student.length === teacher.length && neurons(student) === neurons(teacher)
+      ? "the numbers of samples differ"
+      : `they have ${neurons(student)} and ${neurons(teacher)} neurons`;
+  throw new DistillError(
+    "E_SHAPE",
+    `tap "${tap.name}": the student's "${value.name}" (${model.source}) is ${formatShape(student)} and the teacher's value ${formatShape(teacher)}: ${why}; tap values of equal shape`,
+  );
+}

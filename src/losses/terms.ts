@@ -1,0 +1,29 @@
+// What a loss emission is given and what it returns.
+import type { Value } from "../graph/graph.ts";
+import type { Builder } from "../ops/builder.ts";
+
+export interface TapPair {
+  readonly name: string;
+  /** [N, C], [N, T, C] or [N, C, H, W]. */
+  readonly student: Value;
+  readonly teacher: Value;
+}
+
+export interface LossContext {
+  readonly b: Builder;
+  /** [B, C] */
+  readonly studentLogits: Value;
+  /** [B, C]; undefined without a teacher. */
+  readonly teacherLogits: Value | undefined;
+  /** [B, C] distributions; undefined where no labels are used. */
+  readonly labels: Value | undefined;
+  readonly taps: readonly TapPair[];
+}
+
+/** One summand of the loss, weight included: the terms add up to the loss. */
+export interface LossTerm {
+  /** `hard`, `soft`, `selectivity/<tap>`: logged as `loss/<name>`. */
+  readonly name: string;
+  /** Scalar. */
+  readonly value: Value;
+}
