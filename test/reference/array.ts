@@ -63,6 +63,7 @@ export function strides(dims: Shape): number[] {
 export function broadcastStrides(dims: Shape, target: Shape): number[] {
   const steps = strides(dims);
   const missing = target.length - dims.length;
+  if (missing < 0) throw new Error(`shape [${dims}] does not broadcast to [${target}]`);
   return target.map((size, i) => {
     const own = i < missing ? 1 : dims[i - missing]!;
     if (own !== size && own !== 1) throw new Error(`shape [${dims}] does not broadcast to [${target}]`);

@@ -24,7 +24,7 @@ const transposed = (x: number[], w: number[], attributes: Attributes = {}, bias 
   inputs: [
     floats(x),
     floats(w),
-    ...(bias ? [floats([w[1]! * ((attributes.group?.value as number | 1) ?? 1)])] : []),
+    ...(bias ? [floats([w[1]! * ((attributes.group?.value as number | undefined) ?? 1)])] : []),
   ],
   attributes,
 });
@@ -80,6 +80,12 @@ const cases: Case[] = [
       attributes: { ...attributes, count_include_pad: int(1) },
     },
   ]),
+  // A last window that would start in the padding after the end is left out.
+  ...["MaxPool", "AveragePool"].map((op) => ({
+    op,
+    inputs: [floats([1, 2, 5])],
+    attributes: { kernel_shape: ints([2]), strides: ints([3]), pads: ints([1, 1]), ceil_mode: int(1) },
+  })),
   {
     op: "MaxPool",
     inputs: [f32([1, 2, 2, 0, 2, 1], [1, 1, 6])],

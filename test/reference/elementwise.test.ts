@@ -142,3 +142,9 @@ it("Dropout in training mode is refused", () => {
   const inputs = [floats([3]), scalar(0.5), scalar(1, "bool")];
   expect(() => evaluateCase({ op: "Dropout", inputs })).toThrow("give the mask as an input");
 });
+
+it("PRelu's slope is broadcast one way only", () => {
+  expect(() => evaluateCase({ op: "PRelu", inputs: [floats([3]), floats([2, 3])] })).toThrow(
+    "does not broadcast",
+  );
+});

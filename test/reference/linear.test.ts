@@ -42,6 +42,7 @@ const cases: Case[] = [
     inputs: [floats([3, 4]), floats([4, 5])],
     attributes: { equation: string(equation) },
   })),
+  { op: "Einsum", inputs: [floats([3, 4]), floats([5, 4])], attributes: { equation: string("kj,ij") } },
   ...["ii->i", "ii", "ij->ji", "ij->"].map((equation) => ({
     op: "Einsum",
     inputs: [floats([4, 4])],

@@ -147,6 +147,7 @@ const resizes: Case[] = [
       resize([1, 2, 3, 4], linear, [1, 1, 2, 3]),
       resize([1, 2, 5, 7], linear, undefined, [1, 2, 3, 11]),
       resize([1, 2, 6, 8], linear, [1, 1, 0.5, 0.7]),
+      resize([1, 1, 4, 5], linear, undefined, [1, 1, 1, 3]),
       ...rounding.map((r) => resize([1, 1, 4, 5], { ...coordinates, nearest_mode: string(r) }, [1, 1, 2, 2])),
       resize([1, 1, 6, 5], coordinates, undefined, [1, 1, 3, 7]),
     ];

@@ -1,6 +1,7 @@
 // The reference normalisations against ONNX Runtime.
+import { expect, it } from "vitest";
 import { type Attributes, float, int } from "../../src/graph/graph.ts";
-import { type Case, randomInputs, testTable } from "./hold-to-runtime.ts";
+import { type Case, evaluateCase, f32, randomInputs, testTable } from "./hold-to-runtime.ts";
 import { normalization } from "./normalization.ts";
 
 const { floats } = randomInputs(15);
@@ -56,3 +57,10 @@ const cases: Case[] = [
 ];
 
 testTable(normalization, cases);
+
+it("LRN with an even size takes the odd neighbour from the higher channel", () => {
+  // ONNX Runtime refuses even sizes. By the specification: channels from c − ⌊(size−1)/2⌋ to c + ⌈(size−1)/2⌉.
+  const attributes = { size: int(2), alpha: float(2), beta: float(1), bias: float(0) };
+  const [y] = evaluateCase({ op: "LRN", inputs: [f32([1, 2, 3], [1, 3, 1])], attributes });
+  expect([...y!.data]).toEqual([1 / (1 + 4), 2 / (4 + 9), 3 / 9]);
+});
