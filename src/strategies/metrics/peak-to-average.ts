@@ -1,7 +1,7 @@
 // How peaked a neuron is over the samples: its largest magnitude against its mean magnitude.
 import { throwOverflow } from "../checks.ts";
 import type { FloatArray, Matrix } from "../matrix.ts";
-import { type Measured, ROWS_AT_A_TIME } from "./metric.ts";
+import { type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
 
 /**
  * A neuron whose mean |a| is not greater than this is dead: its peak-to-average score is 0 and its gradient
@@ -67,25 +67,29 @@ function sumAndPeak(
       const a2 = Math.abs(data[i2 + c]!);
       const a3 = Math.abs(data[i3 + c]!);
       sum[c]! += a0 + a1 + (a2 + a3);
-      const top = Math.max(Math.max(a0, a1), Math.max(a2, a3));
-      let p = peak[c]!;
-      if (top < p) continue;
-      if (top > p) {
-        ties[c] = 0;
-        p = peak[c] = top;
+      const p = peak[c]!;
+      // Seldom taken, so cheaper than maxima, which branch on every value. NaN passes by; the sum shows it.
+      if (a0 >= p || a1 >= p || a2 >= p || a3 >= p) {
+        raise(peak, ties, c, a0);
+        raise(peak, ties, c, a1);
+        raise(peak, ties, c, a2);
+        raise(peak, ties, c, a3);
       }
-      ties[c]! += (a0 === p ? 1 : 0) + (a1 === p ? 1 : 0) + (a2 === p ? 1 : 0) + (a3 === p ? 1 : 0);
     }
   }
   for (let i = r * columns; r < rows; r++)
     for (let c = 0; c < columns; c++, i++) {
       const a = Math.abs(data[i]!);
       sum[c]! += a;
-      if (a > peak[c]!) {
-        peak[c] = a;
-        ties[c] = 1;
-      } else if (a === peak[c]) ties[c]! += 1;
+      raise(peak, ties, c, a);
     }
+}
+
+function raise(peak: Float64Array, ties: Float64Array, c: number, a: number): void {
+  if (a > peak[c]!) {
+    peak[c] = a;
+    ties[c] = 1;
+  } else if (a === peak[c]) ties[c]! += 1;
 }
 
 function fill(
@@ -100,7 +104,6 @@ function fill(
   for (let r = 0, i = 0; r < rows; r++)
     for (let c = 0; c < columns; c++, i++) {
       const a = data[i]!;
-      const g = Math.abs(a) === peak[c] ? atPeak[c]! : everywhere[c]!;
-      out[i] = (a > 0 ? g : a < 0 ? -g : 0) + 0;
+      out[i] = signOf(a) * (Math.abs(a) === peak[c] ? atPeak[c]! : everywhere[c]!) + 0;
     }
 }

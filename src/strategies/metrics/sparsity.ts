@@ -2,13 +2,16 @@
 // everywhere; the gradient goes through a smooth count instead.
 import { checkFinite } from "../checks.ts";
 import type { FloatArray, Matrix } from "../matrix.ts";
-import { type Measured, ROWS_AT_A_TIME } from "./metric.ts";
+import { type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
 
 /** A neuron is active in a sample when |a| is greater than this. */
 export const ACTIVITY_THRESHOLD = 0.01;
 
 /** k of the smooth count σ(k(|a| − τ)) that stands in for the step at τ when the sparsity gradient is taken. */
 export const SURROGATE_STEEPNESS = 100;
+
+/** Where σ′ counts as 0: e^−50 is 2e-22, less than rounding leaves of σ′(0) = 1/4. */
+const NEGLIGIBLE = 50;
 
 /**
  * score = (1/B) #{ |a| > τ }, and as derivative that of the surrogate (1/B) Σ σ(k(|a| − τ)):
@@ -64,10 +67,9 @@ function fill(data: FloatArray, rows: number, columns: number, slope: Float64Arr
   for (let r = 0, i = 0; r < rows; r++)
     for (let c = 0; c < columns; c++, i++) {
       const a = data[i]!;
-      const s = slope[c]!;
-      // σ′ is even, so e^(−|z|) never overflows.
-      const e = Math.exp(-Math.abs(SURROGATE_STEEPNESS * (Math.abs(a) - ACTIVITY_THRESHOLD)));
-      const g = (s * e) / ((1 + e) * (1 + e));
-      out[i] = (a > 0 ? g : a < 0 ? -g : 0) + 0;
+      const z = Math.abs(SURROGATE_STEEPNESS * (Math.abs(a) - ACTIVITY_THRESHOLD));
+      // σ′ is even, so e^(−|z|) never overflows; far from the threshold it is not worth an exponential.
+      const e = z < NEGLIGIBLE ? Math.exp(-z) : 0;
+      out[i] = (signOf(a) * slope[c]! * e) / ((1 + e) * (1 + e)) + 0;
     }
 }

@@ -13,20 +13,19 @@ import { type Measured, ROWS_AT_A_TIME } from "./metric.ts";
 export function measureVariance(what: string, activations: Matrix): Measured {
   const { rows, columns, data } = activations;
   const first = Float64Array.from(data.subarray(0, columns));
-  const mean = new Float64Array(columns);
+  const shift = new Float64Array(columns);
   const scores = new Float64Array(columns);
-  sumShifted(data, rows, columns, first, mean, scores);
+  sumShifted(data, rows, columns, first, shift, scores);
   for (let c = 0; c < columns; c++) {
-    const shift = mean[c]! / rows;
-    mean[c] = first[c]! + shift;
-    scores[c] = Math.max(0, scores[c]! / rows - shift * shift);
+    shift[c]! /= rows;
+    scores[c] = Math.max(0, scores[c]! / rows - shift[c]! * shift[c]!);
     if (!Number.isFinite(scores[c]!)) throwOverflow(what, activations);
   }
   return {
     scores,
     backward(upstream, out) {
       const slope = upstream.map((u) => (2 * u) / rows);
-      fill(data, rows, columns, mean, slope, out);
+      fill(data, rows, columns, first, shift, slope, out);
     },
   };
 }
@@ -67,26 +66,28 @@ function fill(
   data: FloatArray,
   rows: number,
   columns: number,
-  mean: Float64Array,
+  first: Float64Array,
+  shift: Float64Array,
   slope: Float64Array,
   out: FloatArray,
 ): void {
   let r = 0;
-  // "+ 0" turns a negative zero into zero.
+  // Not a − μ: the mean of 1e6 ± 1 has lost the digits that a − a₀ keeps. "+ 0" turns −0 into 0.
   for (; r + ROWS_AT_A_TIME <= rows; r += ROWS_AT_A_TIME) {
     const i0 = r * columns;
     const i1 = i0 + columns;
     const i2 = i1 + columns;
     const i3 = i2 + columns;
     for (let c = 0; c < columns; c++) {
-      const m = mean[c]!;
+      const f = first[c]!;
+      const m = shift[c]!;
       const s = slope[c]!;
-      out[i0 + c] = s * (data[i0 + c]! - m) + 0;
-      out[i1 + c] = s * (data[i1 + c]! - m) + 0;
-      out[i2 + c] = s * (data[i2 + c]! - m) + 0;
-      out[i3 + c] = s * (data[i3 + c]! - m) + 0;
+      out[i0 + c] = s * (data[i0 + c]! - f - m) + 0;
+      out[i1 + c] = s * (data[i1 + c]! - f - m) + 0;
+      out[i2 + c] = s * (data[i2 + c]! - f - m) + 0;
+      out[i3 + c] = s * (data[i3 + c]! - f - m) + 0;
     }
   }
   for (let i = r * columns; r < rows; r++)
-    for (let c = 0; c < columns; c++, i++) out[i] = slope[c]! * (data[i]! - mean[c]!) + 0;
+    for (let c = 0; c < columns; c++, i++) out[i] = slope[c]! * (data[i]! - first[c]! - shift[c]!) + 0;
 }
