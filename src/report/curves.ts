@@ -1,0 +1,220 @@
+// Training over time: accuracy per epoch, losses term by term, learning rate.
+import * as Plot from "@observablehq/plot";
+import {
+  formatCompact,
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatPercent,
+  isFiniteNumber,
+} from "../base/format.ts";
+import { chart, figure, type LegendItem, legend, TEACHER } from "./chart.ts";
+import type { Figure, ReportData, RunSeries, StepRecord } from "./data.ts";
+import { type Html, html } from "./html.ts";
+import { type Bin, binSeries, chooseScale, thin } from "./numbers.ts";
+
+type Colors = (label: string) => string;
+
+/** Columns of a loss chart; more cannot be told apart on a screen. */
+const BINS = 240;
+const HOVER_POINTS = 40;
+
+/** The keys that occur, in order of `order`, then of first appearance. */
+function keysOf(records: readonly Record<string, Figure>[], order: readonly string[]): string[] {
+  const seen = new Set<string>();
+  for (const record of records) for (const key in record) seen.add(key);
+  const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
+  return [...seen].sort((a, b) => rank(a) - rank(b));
+}
+
+function termTitle(key: string): string {
+  if (key === "loss") return "Total loss";
+  if (key === "loss/hard") return "Hard loss: against the labels";
+  if (key === "loss/soft") return "Soft loss: against the teacher’s outputs";
+  const tap = /^loss\/selectivity\/(.+)$/.exec(key)?.[1];
+  return tap === undefined ? key : `Selectivity loss at ${tap}`;
+}
+
+/** Loss curves, one chart per term with all runs in it, and the learning rate. */
+export function lossCharts(runs: readonly RunSeries[], color: Colors): Html | undefined {
+  const terms = keysOf(
+    runs.flatMap((run) => thin(run.steps, 2000).map((s) => s.losses)),
+    ["loss", "loss/hard", "loss/soft"],
+  );
+  const charts = [
+    ...terms.map((key) => stepChart(runs, color, termTitle(key), "loss", (s) => s.losses[key])),
+    stepChart(runs, color, "Learning rate", "learning rate", (s) => s.learningRate),
+  ].filter((c) => c !== undefined);
+  return charts.length === 0 ? undefined : html`<div class="grid">${charts}</div>`;
+}
+
+function stepChart(
+  runs: readonly RunSeries[],
+  color: Colors,
+  title: string,
+  unit: string,
+  value: (s: StepRecord) => Figure | undefined,
+): Html | undefined {
+  const exact = unit === "learning rate";
+  let notFinite = 0;
+  const series = runs.flatMap((run) => {
+    const points = run.steps.map((s) => ({ x: s.step, y: value(s) })).filter((p) => p.y !== undefined);
+    const bins = binSeries(points, BINS);
+    notFinite += points.filter((p) => !isFiniteNumber(p.y)).length;
+    return bins.length === 0
+      ? []
+      : [{ label: run.label, color: color(run.label), bins, raw: points.length <= BINS }];
+  });
+  if (series.length === 0) return undefined;
+  const y = (b: Bin) => (exact ? b.mean : b.smooth);
+  const scale = exact
+    ? { type: "linear" as const, remark: "" }
+    : chooseScale(
+        series.flatMap((s) => s.bins.flatMap((b) => [b.low, b.high])),
+        "log",
+      );
+  const last = (bins: readonly Bin[]) => formatNumber(y(bins.at(-1)!));
+  const body = chart({
+    alt: `Line chart: ${unit} over training steps, one line per run`,
+    width: 340,
+    height: 220,
+    marginLeft: 50,
+    marginBottom: 38,
+    x: { label: "step →", ticks: 5, tickFormat: formatCompact, nice: false },
+    y: {
+      type: scale.type,
+      ...("constant" in scale && { constant: scale.constant }),
+      label: `↑ ${unit}${scale.remark}`,
+      grid: true,
+      ticks: scale.type === "log" ? 4 : 5,
+      tickFormat: (v: number) => formatNumber(v),
+      ...(exact && { zero: true }),
+    },
+    marks: series.flatMap((s) => [
+      ...(exact
+        ? []
+        : s.raw
+          ? [Plot.lineY(s.bins, { x: "x", y: "mean", stroke: s.color, strokeOpacity: 0.3, strokeWidth: 1 })]
+          : [Plot.areaY(s.bins, { x: "x", y1: "low", y2: "high", fill: s.color, fillOpacity: 0.16 })]),
+      Plot.lineY(s.bins, { x: "x", y, stroke: s.color, strokeWidth: 1.8, strokeLinejoin: "round" }),
+      ...(s.bins.length === 1 ? [Plot.dot(s.bins, { x: "x", y, fill: s.color, r: 4 })] : []),
+      Plot.dot(thin(s.bins, HOVER_POINTS), {
+        x: "x",
+        y,
+        r: 7,
+        fill: s.color,
+        fillOpacity: 0,
+        title: (b: Bin) => `${s.label}, step ${formatCount(b.x)}: ${formatNumber(y(b))}`,
+      }),
+    ]),
+  });
+  return figure({
+    title,
+    legend: legend(series.map((s) => ({ label: s.label, color: s.color, value: last(s.bins) }))),
+    body,
+    ...(notFinite > 0 && { caption: `${formatCount(notFinite)} values were not finite and are left out.` }),
+  });
+}
+
+const METRICS: Record<string, { title: string; axis: string; share: boolean }> = {
+  top1: { title: "Top-1 accuracy", axis: "top-1 accuracy (%)", share: true },
+  top5: { title: "Top-5 accuracy", axis: "top-5 accuracy (%)", share: true },
+  agreement: { title: "Agreement with the teacher", axis: "same first guess (%)", share: true },
+  loss: { title: "Loss on the evaluation set", axis: "cross-entropy (nats)", share: false },
+};
+
+/** Metrics per epoch, the teacher as a level line. */
+export function evaluationCharts(data: ReportData, color: Colors): Html | undefined {
+  const keys = keysOf(
+    data.runs.flatMap((run) => run.evaluations.map((e) => e.metrics)),
+    Object.keys(METRICS),
+  );
+  const charts = keys.map((key) => evaluationChart(data, color, key)).filter((c) => c !== undefined);
+  return charts.length === 0 ? undefined : html`<div class="grid">${charts}</div>`;
+}
+
+function evaluationChart(data: ReportData, color: Colors, key: string): Html | undefined {
+  const metric = METRICS[key] ?? { title: key, axis: key, share: false };
+  const factor = metric.share ? 100 : 1;
+  const show = (v: number) => (metric.share ? formatPercent(v) : formatNumber(v));
+  const series = data.runs.flatMap((run) => {
+    const points = run.evaluations.flatMap((e) => {
+      const v = e.metrics[key];
+      return isFiniteNumber(v) ? [{ x: e.epoch, y: v * factor, v }] : [];
+    });
+    return points.length === 0
+      ? []
+      : [{ label: run.label, color: color(run.label), points: thin(points, BINS) }];
+  });
+  if (series.length === 0) return undefined;
+  const teacher = data.models.find((m) => m.role === "teacher");
+  const level =
+    key === "agreement" ? undefined : (teacher?.metrics as Record<string, Figure> | undefined)?.[key];
+  const items: LegendItem[] = series.map((s) => ({
+    label: s.label,
+    color: s.color,
+    value: show(s.points.at(-1)!.v),
+  }));
+  if (isFiniteNumber(level))
+    items.push({ label: teacher!.label, color: TEACHER, mark: "dashed", value: show(level) });
+  const epochs = series.flatMap((s) => s.points.map((p) => p.x));
+  const longest = Math.max(...epochs);
+  const few = Math.max(...series.map((s) => s.points.length)) <= 40;
+  const body = chart({
+    alt: `Line chart: ${metric.title.toLowerCase()} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
+    width: 340,
+    height: 220,
+    marginLeft: 50,
+    marginBottom: 38,
+    x: {
+      label: "epoch →",
+      domain: [Math.min(...epochs), longest].map((v, i, [a, b]) => (a === b ? v + (i ? 0.5 : -0.5) : v)),
+      ticks: wholeTicks(Math.min(...epochs), longest),
+      tickFormat: formatCompact,
+    },
+    y: { label: `↑ ${metric.axis}`, grid: true, nice: true, ticks: 5 },
+    marks: [
+      ...(isFiniteNumber(level)
+        ? [
+            Plot.ruleY([level * factor], {
+              stroke: TEACHER,
+              strokeDasharray: "5 3",
+              strokeWidth: 1.5,
+              title: () => `${teacher!.label}: ${show(level)}`,
+            }),
+          ]
+        : []),
+      ...series.flatMap((s) => [
+        Plot.lineY(s.points, { x: "x", y: "y", stroke: s.color, strokeWidth: 2 }),
+        Plot.dot(s.points, {
+          x: "x",
+          y: "y",
+          r: few ? 3.5 : 6,
+          fill: s.color,
+          fillOpacity: few ? 1 : 0,
+          title: (p: { x: number; v: number }) => `${s.label}, epoch ${formatNumber(p.x)}: ${show(p.v)}`,
+        }),
+      ]),
+    ],
+  });
+  return figure({ title: metric.title, legend: legend(items), body });
+}
+
+/** At most seven whole numbers. */
+function wholeTicks(from: number, to: number): number[] {
+  const step = Math.max(1, Math.ceil((to - from) / 6));
+  const ticks: number[] = [];
+  for (let t = Math.ceil(from); t <= to; t += step) ticks.push(t);
+  return ticks;
+}
+
+/** "student, distilled: 1,410 steps in 2 min 03 s." */
+export function runSummary(runs: readonly RunSeries[]): string {
+  return runs
+    .map((run) => {
+      const steps = run.steps.at(-1)?.step ?? run.evaluations.at(-1)?.step ?? 0;
+      const time = isFiniteNumber(run.seconds) ? ` in ${formatDuration(run.seconds)}` : "";
+      return `${run.label}: ${formatCount(steps)} step${steps === 1 ? "" : "s"}${time}`;
+    })
+    .join("; ");
+}
