@@ -105,6 +105,15 @@ export class Graph {
     return node;
   }
 
+  /** Gives a node output `i`, which it did without so far. */
+  addNodeOutput(node: Node, i: number, name: string, type: TensorType | undefined): Value {
+    const value = this.#newValue(name, type, node);
+    const outputs = node.outputs as (Value | undefined)[];
+    while (outputs.length < i) outputs.push(undefined);
+    outputs[i] = value;
+    return value;
+  }
+
   addOutput(value: Value): void {
     if (!this.outputs.includes(value)) this.outputs.push(value);
   }

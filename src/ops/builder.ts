@@ -28,7 +28,7 @@ import {
   type Value,
 } from "../graph/graph.ts";
 import { AttributeReader } from "./attributes.ts";
-import type { GradEntry, InferContext, OpDefinition } from "./define.ts";
+import type { GradEntry, InferContext, OpDefinition, Primitive } from "./define.ts";
 import { isComposite } from "./define.ts";
 import type { Target } from "./target.ts";
 
@@ -116,6 +116,15 @@ export class Builder {
     return this.nodes(op, inputs, attributes, domain)[0] as Value;
   }
 
+  /** Output i of a node of this graph, which gets it if it did without so far (MaxPool's Indices, for its gradient). */
+  outputOf(node: Node, i: number): Value {
+    const found = node.outputs[i];
+    if (found) return found;
+    const definition = this.table.get(tableKey(node.op, node.domain)) as Primitive;
+    const types = definition.infer(this.#inferContext(node.op, node.name, node.inputs, node.attributes));
+    return this.graph.addNodeOutput(node, i, this.graph.freeName(`${node.name}:${i}`), types[i]);
+  }
+
   /** Gives `outputs`, made from `inputs`, a gradient of their own instead of that of the nodes between. */
   region(region: Region): void {
     for (const output of region.outputs) this.regions.set(output, region);
@@ -132,7 +141,7 @@ export class Builder {
   // -- constants ------------------------------------------------------------------------------------------
 
   constant(value: Tensor, name = "const"): Value {
-    const small = value.data.length <= 64;
+    const small = value.data.length <= 4096;
     const key = small
       ? `${value.dtype}${formatShape(value.dims)}${Array.from(value.data as ArrayLike<unknown>, (v) => (Object.is(v, -0) ? "-0" : String(v))).join(",")}`
       : "";

@@ -126,6 +126,17 @@ const maxPool: Operator = (inputs, a) => {
   return [y, indices];
 };
 
+/** y[indices] = x, and 0 elsewhere; the output's shape is the third input. */
+const maxUnpool: Operator = (inputs, a) => {
+  const [x, indices, shape] = [need(inputs, 0), need(inputs, 1), need(inputs, 2)];
+  for (const name of ["kernel_shape", "strides", "pads"]) a.ints(name);
+  const y = zeros(x.dtype, Array.from(shape.data));
+  indices.data.forEach((at, i) => {
+    y.data[at] = x.data[i]!;
+  });
+  return y;
+};
+
 /** With count_include_pad the padding counts as zeros; what lies beyond it (ceil_mode) never counts. */
 const averagePool: Operator = (inputs, a) => {
   const x = need(inputs, 0);
@@ -168,6 +179,7 @@ export const convolution: OperatorTable = {
   Conv: conv,
   ConvTranspose: convTranspose,
   MaxPool: maxPool,
+  MaxUnpool: maxUnpool,
   AveragePool: averagePool,
   GlobalAveragePool: globalPool(
     0,
