@@ -338,12 +338,8 @@ describe("for any activations", () => {
           .get("layer")!;
         for (let c = 0; c < s.columns; c++) {
           let dot = 0;
-          let size = 0;
-          for (let r = 0; r < s.rows; r++) {
-            dot += gradient.get(r, c) * s.get(r, c);
-            size += Math.abs(gradient.get(r, c) * s.get(r, c));
-          }
-          expect(Math.abs(dot)).toBeLessThanOrEqual(1e-14 + 1e-13 * size);
+          for (let r = 0; r < s.rows; r++) dot += gradient.get(r, c) * s.get(r, c);
+          expect(Math.abs(dot)).toBeLessThan(1e-12); // of terms of up to rows² = 81 that cancel
         }
       }),
     );
