@@ -17,7 +17,7 @@ export interface AugmentKey {
   /** The samples' indices in the data set, `[n]`. */
   readonly samples: ArrayLike<number>;
   /** Value of the padding, one or one per channel; give `DatasetInput.zero`. Default 0. */
-  readonly zero?: number | readonly number[];
+  readonly zero?: number | readonly number[] | undefined;
 }
 
 /**

@@ -24,7 +24,15 @@ export async function idxDataset(
   options: IdxDatasetOptions = {},
 ): Promise<Dataset> {
   const { imagesSource = "images", labelsSource = "labels", ...rest } = options;
-  checkKeys("idxDataset", rest, ["mean", "std", "layout", "classes", "classNames"]);
+  checkKeys("idxDataset", options, [
+    "imagesSource",
+    "labelsSource",
+    "mean",
+    "std",
+    "layout",
+    "classes",
+    "classNames",
+  ]);
   const [imageArray, labelArray] = await Promise.all([
     readIdx(images, imagesSource),
     labels && readIdx(labels, labelsSource),

@@ -25,13 +25,6 @@ export function readLabels(array: Tensor, options: ClassOptions, source: string)
       `${source}: labels have shape ${formatShape(dims)}, expected [N] class indices; give the index of the class, not one-hot rows`,
     );
   const values = Array.from(data as ArrayLike<number | bigint>, Number);
-  values.forEach((value, i) => {
-    if (!Number.isInteger(value))
-      throw new DistillError(
-        "E_DATA",
-        `${source}: sample ${i} has label ${value}, expected a whole number; labels are class indices from 0 on`,
-      );
-  });
   return resolveClasses(values, options, source);
 }
 
@@ -39,7 +32,15 @@ export function readLabels(array: Tensor, options: ClassOptions, source: string)
 export function resolveClasses(values: ArrayLike<number>, options: ClassOptions, source: string): Labels {
   const { classNames } = options;
   let largest = -1;
-  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]!);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (!Number.isInteger(value) || value < 0)
+      throw new DistillError(
+        "E_DATA",
+        `${source}: sample ${i} has label ${value}; labels are class indices: whole numbers from 0 on`,
+      );
+    largest = Math.max(largest, value);
+  }
   const classes = options.classes ?? classNames?.length ?? largest + 1;
   if (!Number.isInteger(classes) || classes < 0)
     throw new DistillError("E_ARGUMENT", `${source}: expected a whole number of classes, got ${classes}`);

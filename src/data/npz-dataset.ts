@@ -43,7 +43,7 @@ const pairs: Readonly<Record<Split | "all", readonly (readonly [string, string])
  */
 export function npzDataset(bytes: Uint8Array, options: NpzDatasetOptions = {}): Dataset {
   const { split, source = "npz", ...rest } = options;
-  checkKeys("npzDataset", rest, ["mean", "std", "layout", "classes", "classNames"]);
+  checkKeys("npzDataset", options, ["split", "source", "mean", "std", "layout", "classes", "classNames"]);
   const names = npzNames(bytes, source);
   const find = (name: string) => names.find((n) => n.toLowerCase() === name);
   const wanted = split

@@ -34,7 +34,7 @@ export interface OpenDatasetOptions extends ScalingOptions, ClassOptions {
  */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<Dataset> {
   const { split, ...rest } = options;
-  checkKeys("openDataset", rest, ["mean", "std", "layout", "classes", "classNames"]);
+  checkKeys("openDataset", options, ["split", "mean", "std", "layout", "classes", "classNames"]);
   if (split !== undefined && split !== "train" && split !== "test")
     throw new DistillError("E_OPTION", `${path}: unknown split "${split}"; expected "train" or "test"`);
   const kind = await kindOf(path);

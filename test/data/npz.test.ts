@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { npzNames, readNpz } from "../../src/data/npz.ts";
+import { npzDataset } from "../../src/data/npz-dataset.ts";
+import { count, failure, npzFile } from "./files.ts";
+
+const fixture = (name: string) =>
+  new Uint8Array(readFileSync(new URL(`../fixtures/npz/${name}.npz`, import.meta.url)));
+
+describe("readNpz", () => {
+  const types = fixture("types");
+
+  it("lists the names", () => {
+    expect(npzNames(types, "t")).toEqual([
+      "u1",
+      "i8",
+      "f2",
+      "f4",
+      "f8",
+      "b1",
+      "scalar",
+      "fortran",
+      "big",
+      "complex",
+      "text",
+    ]);
+  });
+
+  it("reads every kind of number that NumPy wrote", () => {
+    const arrays = Object.fromEntries(
+      readNpz(types, "t", ["u1", "i8", "f2", "f4", "f8", "b1", "scalar", "fortran"]),
+    );
+    const grid = count(24);
+    expect(arrays).toEqual({
+      u1: { dtype: "uint8", dims: [2, 3, 4], data: Uint8Array.from(grid) },
+      i8: { dtype: "int64", dims: [2], data: BigInt64Array.of(-(2n ** 53n) - 1n, 7n) },
+      f2: { dtype: "float32", dims: [3], data: Float32Array.of(0.5, -2, 65504) },
+      f4: { dtype: "float32", dims: [2, 3, 4], data: Float32Array.from(grid, (x) => x / 4) },
+      f8: { dtype: "float64", dims: [1], data: Float64Array.of(1 / 3) },
+      b1: { dtype: "bool", dims: [2], data: Uint8Array.of(1, 0) },
+      scalar: { dtype: "float32", dims: [], data: Float32Array.of(2.5) },
+      fortran: { dtype: "int32", dims: [2, 3, 4], data: Int32Array.from(grid) },
+    });
+  });
+
+  it("refuses what it can't read, and only if asked for it", async () => {
+    expect(await failure(() => readNpz(types, "t", ["big"]))).toBe(
+      'E_FILE: t: array "big" can\'t be read (Unsupported dtype: >f4); save it as a little-endian array of numbers',
+    );
+    expect(await failure(() => readNpz(types, "t", ["complex"]))).toBe(
+      'E_FILE: t: array "complex" holds elements of NumPy type "c16", expected numbers',
+    );
+    expect(await failure(() => readNpz(types, "t", ["text"]))).toBe(
+      'E_FILE: t: array "text" holds elements of NumPy type "U1", expected numbers',
+    );
+  });
+
+  it("refuses an archive that is cut short, and an array shorter than its header says", async () => {
+    const cut = types.subarray(0, 900);
+    expect(await failure(() => readNpz(cut, "t"))).toBe(
+      "E_FILE: t: not an .npz file, or cut short or damaged (900 bytes); save it again with numpy.savez",
+    );
+    const wrong = npzFile({ x: [Uint8Array.from(count(5)), [2, 3]] });
+    expect(await failure(() => readNpz(wrong, "t"))).toBe(
+      'E_FILE: t: array "x" holds 5 elements, but its header promises [2,3]; save it again',
+    );
+  });
+});
+
+describe("npzDataset", () => {
+  const parts = fixture("split");
+
+  it("reads the part asked for, compressed or not", async () => {
+    const train = npzDataset(parts, {});
+    expect(train).toMatchObject({ length: 5, classes: 3, hasLabels: true });
+    expect(train.inputs[0]!.dims).toEqual([1, 2, 2]);
+    expect([...(await train.read([0, 3])).labels!]).toEqual([0, 1]);
+    const test = npzDataset(parts, { split: "test", mean: 0.5, std: 0.5 });
+    const batch = await test.read([0, 1, 2]);
+    expect([...batch.labels!]).toEqual([2, 1, 0]);
+    expect(new Set(batch.inputs[0]!.data as Float32Array)).toEqual(new Set([1]));
+  });
+
+  it("reads archives without parts, in capitals, without labels", async () => {
+    const both = npzFile({ X: [Float32Array.of(1, 2, 3, 4), [2, 2]], Y: [[1, 0], [2]] });
+    const dataset = npzDataset(both);
+    expect(dataset.inputs[0]!.dims).toEqual([2]);
+    expect([...(await dataset.read([1])).labels!]).toEqual([0]);
+    expect(npzDataset(npzFile({ images: [Uint8Array.from(count(8)), [2, 2, 2]] })).hasLabels).toBe(false);
+  });
+
+  it("passes 64-bit integers on, unscaled", async () => {
+    const tokens = npzFile({ x: [BigInt64Array.of(5n, 6n), [2, 1]], y: [[0, 1], [2]] });
+    const batch = await npzDataset(tokens).read([1]);
+    expect(batch.inputs[0]).toEqual({ dtype: "int64", dims: [1, 1], data: BigInt64Array.of(6n) });
+    expect(await failure(() => npzDataset(tokens, { std: 2 }))).toBe(
+      'E_OPTION: npz: "x" is int64 and can\'t be scaled; drop mean, std and layout, or save it as uint8 or float32',
+    );
+  });
+
+  it("says what it looked for", async () => {
+    const other = npzFile({ features: [[1], [1]], y: [[1], [1]] });
+    expect(await failure(() => npzDataset(other, { source: "o.npz" }))).toBe(
+      'E_DATA: o.npz: no training samples: looked for "x_train" and "y_train", or "train_images" and "train_labels", or ' +
+        '"x" and "y", or "images" and "labels"; found "features", "y"',
+    );
+    const whole = npzFile({ x: [[1], [1]], y: [[0], [1]] });
+    expect(await failure(() => npzDataset(whole, { source: "w.npz", split: "test" }))).toBe(
+      'E_DATA: w.npz: no test samples: looked for "x_test" and "y_test", or "test_images" and "test_labels"; found "x", "y"',
+    );
+  });
+
+  it("refuses labels that are no class indices", async () => {
+    const labelled = (y: number[], shape: number[]) =>
+      npzFile({ x: [Float32Array.of(1, 2), [2, 1]], y: [Float32Array.from(y), shape] });
+    expect(await failure(() => npzDataset(labelled([0, 0.5], [2])))).toBe(
+      "E_DATA: npz: sample 1 has label 0.5; labels are class indices: whole numbers from 0 on",
+    );
+    expect(await failure(() => npzDataset(labelled([0, -1], [2])))).toBe(
+      "E_DATA: npz: sample 1 has label -1; labels are class indices: whole numbers from 0 on",
+    );
+    expect(await failure(() => npzDataset(labelled([0, 1, 1, 0], [2, 2])))).toBe(
+      "E_DATA: npz: labels have shape [2,2], expected [N] class indices; give the index of the class, not one-hot rows",
+    );
+  });
+});
