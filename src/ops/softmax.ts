@@ -1,0 +1,45 @@
+// Softmax and LogSoftmax. Before opset 13 they looked at the input as a matrix, cut before `axis` (default 1); from opset 13
+// they run along `axis` alone (default −1).
+import { sizeOf } from "../base/tensor.ts";
+import type { Value } from "../graph/graph.ts";
+import type { Builder } from "./builder.ts";
+import { defineOp, type EmitRule, type OpDefinition } from "./define.ts";
+import { axisOf, sameAsFirst } from "./infer.ts";
+
+/** Turns either spelling into the newer one. */
+const alongAxis =
+  (apply: (b: Builder, x: Value, axis: number) => Value): EmitRule =>
+  ({ b, x, attr, version, where }) => {
+    const dims = b.dims(x(0));
+    const axis = axisOf(attr.int("axis", version >= 13 ? -1 : 1), dims.length, where);
+    if (version >= 13 || axis === dims.length - 1) return [apply(b, x(0), axis)];
+    const matrix = b.reshape(x(0), [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))]);
+    return [b.reshape(apply(b, matrix, 1), dims)];
+  };
+
+/** y = eˣ/Σeˣ along the axis;  dx = y·(dy − Σ dy·y). */
+const softmax = defineOp({
+  op: "Softmax",
+  versions: [1, 11, 13],
+  emit: alongAxis((b, x, axis) => b.softmax(x, axis)),
+  infer: sameAsFirst,
+  grad: ({ b, y, dy, attr }) => [
+    () => {
+      const inner = b.reduceSum(b.mul(dy(0), y(0)), [attr.int("axis", -1)], true);
+      return b.mul(y(0), b.sub(dy(0), inner));
+    },
+  ],
+});
+
+/** y = x − log Σeˣ along the axis;  dx = dy − eʸ·Σdy. */
+const logSoftmax = defineOp({
+  op: "LogSoftmax",
+  versions: [1, 11, 13],
+  emit: alongAxis((b, x, axis) => b.logSoftmax(x, axis)),
+  infer: sameAsFirst,
+  grad: ({ b, y, dy, attr }) => [
+    () => b.sub(dy(0), b.mul(b.exp(y(0)), b.reduceSum(dy(0), [attr.int("axis", -1)], true))),
+  ],
+});
+
+export const softmaxOps: readonly OpDefinition[] = [softmax, logSoftmax];
