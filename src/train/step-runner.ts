@@ -1,0 +1,97 @@
+// Runs compiled steps and owns the state between them: two sets of vectors that change places at each step, so that a
+// step that fails or diverges leaves the last good state untouched.
+import { randomFor } from "../base/random.ts";
+import { sizeOf, type Tensor } from "../base/tensor.ts";
+import { type CompiledStep, names } from "../compile/compile-step.ts";
+import { unpackTensors } from "../compile/state.ts";
+import { writeGraph } from "../onnx/write-graph.ts";
+import type { Runtime, Session } from "../runtime/session.ts";
+
+export class StepRunner {
+  readonly compiled: CompiledStep;
+  readonly #session: Session;
+  readonly #seed: number;
+  #current: Record<string, Tensor>;
+  #spare: Record<string, Tensor>;
+
+  static async load(compiled: CompiledStep, runtime: Runtime, seed: number): Promise<StepRunner> {
+    return new StepRunner(compiled, await runtime.load(writeGraph(compiled.step)), seed);
+  }
+
+  private constructor(compiled: CompiledStep, session: Session, seed: number) {
+    this.compiled = compiled;
+    this.#session = session;
+    this.#seed = seed;
+    const vector = (data: Float32Array): Tensor => ({ dtype: "float32", dims: [data.length], data });
+    this.#current = {};
+    this.#spare = {};
+    for (const [key, data] of compiled.initial) {
+      this.#current[key] = vector(data.slice());
+      this.#spare[key] = vector(new Float32Array(data.length));
+    }
+  }
+
+  /** One step. Returns the loss terms by name; the new state counts only after `accept`. */
+  async run(
+    data: Readonly<Record<string, Tensor>>,
+    step: number,
+    learningRate: number,
+  ): Promise<{ losses: Record<string, number>; accept: () => void }> {
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(step) };
+    for (const [name, value] of Object.entries(this.compiled.optimizer.scalars(step, learningRate)))
+      feeds[names.scalar(name)] = { dtype: "float32", dims: [], data: Float32Array.of(value) };
+    const into: Record<string, Tensor> = {};
+    for (const [key, t] of Object.entries(this.#current)) {
+      feeds[names.state(key)] = t;
+      into[names.next(key)] = this.#spare[key] as Tensor;
+    }
+    const wanted = [names.losses, ...Object.keys(into)];
+    const out = await this.#session.run(feeds, wanted, into);
+    const values = out[names.losses]?.data as Float32Array;
+    const losses = Object.fromEntries(this.compiled.terms.map((term, i) => [term, values[i] as number]));
+    return {
+      losses,
+      accept: () => {
+        const next: Record<string, Tensor> = {};
+        for (const key of Object.keys(this.#current)) next[key] = out[names.next(key)] as Tensor;
+        this.#spare = this.#current;
+        this.#current = next;
+      },
+    };
+  }
+
+  /** The state as named vectors (live: copy what is to be kept). */
+  get state(): ReadonlyMap<string, Float32Array> {
+    return new Map(Object.entries(this.#current).map(([key, t]) => [key, t.data as Float32Array]));
+  }
+
+  restore(state: ReadonlyMap<string, Float32Array>): void {
+    for (const [key, t] of Object.entries(this.#current))
+      (t.data as Float32Array).set(state.get(key) as Float32Array);
+  }
+
+  /** Weights and statistics by the names of the student's initialisers. */
+  weights(): Map<string, Tensor> {
+    const all = new Map<string, Tensor>();
+    for (const pack of [...this.compiled.weights, ...this.compiled.statistics])
+      for (const [name, t] of unpackTensors(pack, this.#current[pack.key]?.data as Float32Array))
+        all.set(name, t);
+    return all;
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+
+  #masks(step: number): Record<string, Tensor> {
+    return Object.fromEntries(
+      this.compiled.masks.map(({ input, type, ratio }) => {
+        const random = randomFor(this.#seed, "dropout", input, step);
+        const data = Float32Array.from({ length: sizeOf(type.dims) }, () =>
+          random.nextFloat() < ratio ? 0 : 1 / (1 - ratio),
+        );
+        return [input, { dtype: "float32", dims: type.dims, data }];
+      }),
+    );
+  }
+}

@@ -1,0 +1,158 @@
+// The teacher: an ONNX model as it is, or any function. Its outputs for a data set can be computed once and kept.
+import { DistillError, didYouMean } from "../base/errors.ts";
+import { sizeOf, type Tensor, type TensorType } from "../base/tensor.ts";
+import { evaluationBatches } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { withOutputs } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import type { Runtime, Session } from "../runtime/session.ts";
+import { feederFor } from "./feeds.ts";
+
+export interface TeacherOutputs {
+  /** [n, classes], float32 */
+  readonly logits: Tensor;
+  /** By tap name. */
+  readonly taps: Readonly<Record<string, Tensor>>;
+}
+
+/** A teacher that is not an ONNX file: batch inputs in the data set's order -> logits, and taps by tap name. */
+export type TeacherFunction = (inputs: readonly Tensor[]) => TeacherOutputsLike | Promise<TeacherOutputsLike>;
+
+export interface TeacherOutputsLike {
+  readonly logits: Tensor;
+  readonly taps?: Readonly<Record<string, Tensor>>;
+}
+
+export interface Teacher {
+  run(inputs: readonly Tensor[]): Promise<TeacherOutputs>;
+  release(): Promise<void>;
+}
+
+export interface TeacherTap {
+  readonly name: string;
+  /** Name of a value of the teacher's graph (unused by teacher functions). */
+  readonly teacher: string;
+}
+
+export async function modelTeacher(
+  model: Model,
+  runtime: Runtime,
+  dataset: Dataset,
+  taps: readonly TeacherTap[],
+  logits = model.outputs[0]?.name ?? "",
+): Promise<Teacher> {
+  const names = [...model.graph.values()].map((v) => v.name);
+  for (const { name, teacher } of [...taps, { name: "", teacher: logits }])
+    if (!model.graph.has(teacher))
+      throw new DistillError(
+        "E_NAME",
+        `${name ? `tap "${name}"` : "logits"}: the teacher ${model.source} has no value "${teacher}".${didYouMean(teacher, names)} \`onnx-distill inspect\` lists them.`,
+      );
+  const feed = feederFor(model, dataset);
+  const wanted = [...new Set([logits, ...taps.map((t) => t.teacher)])];
+  const inner = wanted.filter((n) => !model.outputs.some((o) => o.name === n));
+  const session: Session = await runtime.load(withOutputs(model, inner), {
+    externalData: model.externalFiles,
+  });
+  return {
+    async run(inputs) {
+      const out = await session.run(feed(inputs), wanted);
+      return {
+        logits: asLogits(out[logits] as Tensor, logits),
+        taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
+      };
+    },
+    release: () => session.release(),
+  };
+}
+
+export function functionTeacher(call: TeacherFunction, taps: readonly TeacherTap[]): Teacher {
+  return {
+    async run(inputs) {
+      const { logits, taps: given = {} } = await call(inputs);
+      const missing = taps.find((t) => !given[t.name]);
+      if (missing)
+        throw new DistillError(
+          "E_NAME",
+          `the teacher function returned no tap "${missing.name}".${didYouMean(missing.name, Object.keys(given))}`,
+        );
+      return { logits: asLogits(logits, "logits"), taps: given };
+    },
+    release: async () => {},
+  };
+}
+
+function asFloat32(t: Tensor, name: string): Tensor {
+  if (t.dtype === "float32") return t;
+  if (t.dtype === "float64")
+    return { dtype: "float32", dims: t.dims, data: Float32Array.from(t.data as Float64Array) };
+  throw new DistillError(
+    "E_MODEL",
+    `the teacher's "${name}" is ${t.dtype}, expected float32; tap a float value`,
+  );
+}
+
+function asLogits(t: Tensor, name: string): Tensor {
+  if (t.dims.length !== 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `the teacher's logits "${name}" are [${t.dims}], expected [batch, classes]; name the right value with --teacher-logits`,
+    );
+  return asFloat32(t, name);
+}
+
+/** What the teacher says of every sample of a data set, in memory. */
+export interface TeacherCache {
+  gather(samples: ArrayLike<number>): TeacherOutputs;
+  readonly bytes: number;
+}
+
+/** How many bytes the outputs for `length` samples would take. */
+export function cacheBytes(length: number, types: readonly TensorType[]): number {
+  return types.reduce((n, t) => n + (4 * sizeOf(t.dims) * length) / (t.dims[0] as number), 0);
+}
+
+/**
+ * Runs the teacher over the whole data set, in order and in batches of `batch`: what is kept for a sample then does not
+ * depend on where a run was interrupted.
+ */
+export async function* fillCache(
+  teacher: Teacher,
+  dataset: Dataset,
+  batch: number,
+): AsyncGenerator<number, TeacherCache> {
+  const stores = new Map<string, { data: Float32Array; each: number; dims: readonly number[] }>();
+  for (const samples of evaluationBatches(dataset.length, batch)) {
+    const { inputs } = await dataset.read(samples);
+    const { logits, taps } = await teacher.run(inputs);
+    for (const [key, t] of [["", logits] as const, ...Object.entries(taps)]) {
+      const dims = t.dims.slice(1);
+      const each = sizeOf(dims);
+      let store = stores.get(key);
+      if (!store) stores.set(key, (store = { data: new Float32Array(each * dataset.length), each, dims }));
+      store.data.set(t.data as Float32Array, (samples[0] as number) * each);
+    }
+    yield (samples.at(-1) as number) + 1;
+  }
+  const gather = (key: string, samples: ArrayLike<number>): Tensor => {
+    const { data, each, dims } = stores.get(key) as {
+      data: Float32Array;
+      each: number;
+      dims: readonly number[];
+    };
+    const out = new Float32Array(samples.length * each);
+    for (let i = 0; i < samples.length; i++) {
+      const at = (samples[i] as number) * each;
+      out.set(data.subarray(at, at + each), i * each);
+    }
+    return { dtype: "float32", dims: [samples.length, ...dims], data: out };
+  };
+  const tapNames = [...stores.keys()].filter((k) => k !== "");
+  return {
+    bytes: [...stores.values()].reduce((n, s) => n + s.data.byteLength, 0),
+    gather: (samples) => ({
+      logits: gather("", samples),
+      taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples)])),
+    }),
+  };
+}
