@@ -96,6 +96,13 @@ describe("the loss", () => {
     }
   });
 
+  it("counts 0·log 0 as 0 even where the logarithm itself is infinite", () => {
+    const big = row(1.7e308, -1.7e308); // the difference of the logits overflows
+    const strategy = new ResponseDistillationStrategy();
+    expect(strategy.computeLoss(big, big)).toBe(0);
+    expect(strategy.computeLoss(big, big, row(1, 0))).toBe(0);
+  });
+
   it("says when finite logits are too large for a finite loss", () => {
     const big = [row(1.7e308, -1.7e308), row(-1.7e308, 1.7e308)] as const;
     expect(() => new ResponseDistillationStrategy().computeLoss(...big)).toThrow(
