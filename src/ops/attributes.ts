@@ -23,6 +23,9 @@ export class AttributeReader {
   ints(name: string, fallback?: readonly number[]): readonly number[] {
     return this.#read(name, ["ints"], fallback) as readonly number[];
   }
+  floats(name: string, fallback?: readonly number[]): readonly number[] {
+    return this.#read(name, ["floats", "ints"], fallback) as readonly number[];
+  }
   string(name: string, fallback?: string): string {
     return this.#read(name, ["string"], fallback) as string;
   }

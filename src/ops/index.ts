@@ -5,12 +5,16 @@ import { activationOps } from "./activation.ts";
 import { Builder, type OpTable, tableKey } from "./builder.ts";
 import { convolutionOps } from "./convolution.ts";
 import type { OpDefinition } from "./define.ts";
+import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { indexingOps } from "./indexing.ts";
 import { linearOps } from "./linear.ts";
 import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
 import { poolingOps } from "./pooling.ts";
 import { reductionOps } from "./reduction.ts";
+import { resamplingOps } from "./resampling.ts";
+import { shapeArithmeticOps } from "./shape-arithmetic.ts";
 import type { Target } from "./target.ts";
 
 export const opTable: OpTable = tableOf([
@@ -22,6 +26,10 @@ export const opTable: OpTable = tableOf([
   poolingOps,
   normalizationOps,
   movementOps,
+  indexingOps,
+  resamplingOps,
+  shapeArithmeticOps,
+  einsumOps,
 ]);
 
 function tableOf(families: readonly (readonly OpDefinition[])[]): OpTable {

@@ -1,0 +1,213 @@
+// Ops that change the resolution of a map: Resize and its ancestor Upsample, DepthToSpace and SpaceToDepth.
+// Sizes are static, so nearest is a choice of known indices and linear a product with a known matrix, one axis after
+// another. Left out, with an error: cubic, antialias, regions of interest. Source: ONNX specification, Resize-19.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, type NumericDType, type Shape, sizeOf, tensor } from "../base/tensor.ts";
+import { typeOf, type Value } from "../graph/graph.ts";
+import type { Builder } from "./builder.ts";
+import { defineOp, type EmitContext, type OpDefinition, oneOutput } from "./define.ts";
+import { axisOf } from "./infer.ts";
+import { pickAlong } from "./slice.ts";
+
+/** How an output index becomes a place on the input axis, and that place an index. */
+interface Sampling {
+  readonly mode: string;
+  readonly coordinates: string;
+  readonly nearest: string;
+}
+
+/** y[i] = x at the place of i, nearest or linear;  the gradient is that of the slices, gathers or products made. */
+const resize = defineOp({
+  op: "Resize",
+  versions: [10, 11, 13, 18, 19],
+  composed: true,
+  emit: oneOutput((c) => {
+    if (c.version === 10) return resample(c, targetOf(c, c.numbers(1), undefined), simple(c));
+    refuse(c, "antialias", c.attr.int("antialias", 0), 0);
+    refuse(c, "keep_aspect_ratio_policy", c.attr.string("keep_aspect_ratio_policy", "stretch"), "stretch");
+    const numbers = (i: number) => (c.has(i) ? c.numbers(i) : []);
+    return resample(c, targetOf(c, numbers(2), numbers(3)), {
+      mode: c.attr.string("mode", "nearest"),
+      coordinates: c.attr.string("coordinate_transformation_mode", "half_pixel"),
+      nearest: c.attr.string("nearest_mode", "round_prefer_floor"),
+    });
+  }),
+});
+
+/** Resize under its name before opset 10. */
+const upsample = defineOp({
+  op: "Upsample",
+  versions: [7, 9],
+  composed: true,
+  emit: oneOutput((c) => {
+    const scales = c.version === 7 ? c.attr.floats("scales") : c.numbers(1);
+    return resample(c, targetOf(c, scales, undefined), simple(c));
+  }),
+});
+
+/** Before opset 11: no half pixels, and indices cut off (rounded up where it makes an axis shorter). */
+const simple = (c: EmitContext): Sampling => ({
+  mode: c.attr.string("mode", "nearest"),
+  coordinates: "asymmetric",
+  nearest: "simple",
+});
+
+function refuse<T>(c: EmitContext, name: string, found: T, supported: T): void {
+  if (found === supported) return;
+  throw new DistillError(
+    "E_OP",
+    `${c.where}: ${name} "${found}" is not supported, only "${supported}"; resize outside of the model, or export it otherwise`,
+  );
+}
+
+interface AxisTarget {
+  readonly axis: number;
+  readonly size: number;
+  readonly scale: number;
+}
+
+function targetOf(
+  c: EmitContext,
+  scales: readonly number[],
+  sizes: readonly number[] | undefined,
+): AxisTarget[] {
+  const dims = c.b.dims(c.x(0));
+  const given = scales.length > 0 ? scales : (sizes ?? []);
+  const axes = c.version >= 18 && c.attr.has("axes") ? c.attr.ints("axes") : dims.map((_, i) => i);
+  if (given.length !== axes.length)
+    throw new DistillError(
+      "E_SHAPE",
+      `${c.where}: ${given.length} scales or sizes for ${axes.length} axes of ${formatShape(dims)}`,
+    );
+  return axes.map((a, i) => {
+    const axis = axisOf(a, dims.length, c.where);
+    const from = dims[axis] as number;
+    const number = given[i] as number;
+    return scales.length > 0
+      ? { axis, size: Math.floor(from * number), scale: number }
+      : { axis, size: number, scale: number / from };
+  });
+}
+
+function resample(c: EmitContext, target: readonly AxisTarget[], sampling: Sampling): Value {
+  const rule =
+    sampling.mode === "nearest" ? nearestAxis : sampling.mode === "linear" ? linearAxis : undefined;
+  if (!rule)
+    throw new DistillError(
+      "E_OP",
+      `${c.where}: mode "${sampling.mode}" is not supported; use nearest or linear`,
+    );
+  let y = c.x(0);
+  for (const t of target) {
+    const from = c.b.dims(y)[t.axis] as number;
+    if (t.size === from && t.scale === 1) continue;
+    const places = Array.from({ length: t.size }, (_, i) => placeOf(c, sampling.coordinates, i, from, t));
+    y = rule(c, y, t, from, places, sampling);
+  }
+  return y;
+}
+
+function placeOf(c: EmitContext, mode: string, i: number, from: number, { size, scale }: AxisTarget): number {
+  const halfPixel = (i + 0.5) / scale - 0.5;
+  switch (mode) {
+    case "half_pixel":
+      return halfPixel;
+    case "half_pixel_symmetric":
+      return (from / 2) * (1 - size / (from * scale)) + halfPixel;
+    case "pytorch_half_pixel":
+      return size > 1 ? halfPixel : 0;
+    case "align_corners":
+      return size > 1 ? (i * (from - 1)) / (size - 1) : 0;
+    case "asymmetric":
+      return i / scale;
+    default:
+      throw new DistillError(
+        "E_OP",
+        `${c.where}: coordinate_transformation_mode "${mode}" is not supported; use half_pixel, align_corners or asymmetric`,
+      );
+  }
+}
+
+type AxisRule = (
+  c: EmitContext,
+  x: Value,
+  target: AxisTarget,
+  from: number,
+  places: readonly number[],
+  sampling: Sampling,
+) => Value;
+
+const nearestAxis: AxisRule = (c, x, { axis, scale }, from, places, { nearest }) => {
+  const round: Readonly<Record<string, (x: number) => number>> = {
+    round_prefer_floor: (p) => Math.ceil(p - 0.5),
+    round_prefer_ceil: (p) => Math.floor(p + 0.5),
+    floor: Math.floor,
+    ceil: Math.ceil,
+    simple: scale < 1 ? Math.ceil : Math.floor,
+  };
+  const rule = round[nearest];
+  if (!rule) throw new DistillError("E_OP", `${c.where}: nearest_mode "${nearest}" is not known`);
+  const indices = places.map((p) => Math.min(Math.max(rule(p), 0), from - 1));
+  return pickAlong(c.b, x, axis, indices);
+};
+
+const linearAxis: AxisRule = (c, x, { axis }, from, places) => {
+  const weights = new Float64Array(places.length * from);
+  places.forEach((place, k) => {
+    const p = Math.min(Math.max(place, 0), from - 1);
+    const low = Math.floor(p);
+    weights[k * from + low]! += 1 - (p - low);
+    weights[k * from + Math.min(low + 1, from - 1)]! += p - low;
+  });
+  return combineAlong(c.b, x, axis, weights, places.length);
+};
+
+/** y[…, k, …] = Σᵢ weights[k, i] · x[…, i, …]. */
+function combineAlong(b: Builder, x: Value, axis: number, weights: Float64Array, count: number): Value {
+  const { dtype, dims } = typeOf(x);
+  const from = dims[axis] as number;
+  const outer = sizeOf(dims.slice(0, axis));
+  const inner = sizeOf(dims.slice(axis + 1));
+  const matrix = b.constant(tensor(dtype as NumericDType, weights, [count, from]), "weights");
+  const y =
+    inner === 1
+      ? b.matmulT(b.reshape(x, [outer, from]), false, matrix, true)
+      : b.matmul(matrix, b.reshape(x, [outer, from, inner]));
+  return b.reshape(y, dims.with(axis, count));
+}
+
+/** Moves blocks of channels into blocks of pixels: [N, C·s², H, W] → [N, C, H·s, W·s]. */
+const depthToSpace = defineOp({
+  op: "DepthToSpace",
+  versions: [1, 11, 13, 28],
+  composed: true,
+  emit: oneOutput(({ b, x, attr, where }) => {
+    const [n, channels, h, w] = imageDims(b.dims(x(0)), where);
+    const s = attr.int("blocksize");
+    const depth = channels / (s * s);
+    const columnFirst = attr.string("mode", "DCR") === "CRD";
+    const blocks = b.reshape(x(0), columnFirst ? [n, depth, s, s, h, w] : [n, s, s, depth, h, w]);
+    const moved = b.transpose(blocks, columnFirst ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2]);
+    return b.reshape(moved, [n, depth, h * s, w * s]);
+  }),
+});
+
+/** Moves blocks of pixels into blocks of channels: [N, C, H·s, W·s] → [N, C·s², H, W]. */
+const spaceToDepth = defineOp({
+  op: "SpaceToDepth",
+  versions: [1, 13, 28],
+  composed: true,
+  emit: oneOutput(({ b, x, attr, where }) => {
+    const [n, channels, h, w] = imageDims(b.dims(x(0)), where);
+    const s = attr.int("blocksize");
+    const blocks = b.reshape(x(0), [n, channels, h / s, s, w / s, s]);
+    return b.reshape(b.transpose(blocks, [0, 3, 5, 1, 2, 4]), [n, channels * s * s, h / s, w / s]);
+  }),
+});
+
+function imageDims(dims: Shape, where: string): [number, number, number, number] {
+  if (dims.length === 4) return dims as unknown as [number, number, number, number];
+  throw new DistillError("E_SHAPE", `${where}: expected a [N, C, H, W] map, got ${formatShape(dims)}`);
+}
+
+export const resamplingOps: readonly OpDefinition[] = [resize, upsample, depthToSpace, spaceToDepth];
