@@ -30,7 +30,7 @@ export function emitForward(
   hooks: EmitHooks,
 ): Map<Value, Value> {
   const values = new Map(given);
-  const valueOf = (x: Value): Value => {
+  const emitted = (x: Value): Value => {
     const found = values.get(x);
     if (found) return found;
     const constant = known.get(x) ?? model.graph.constants.get(x);
@@ -49,7 +49,7 @@ export function emitForward(
       b,
       node,
       opset,
-      node.inputs.map((x) => x && valueOf(x)),
+      node.inputs.map((x) => x && emitted(x)),
       hooks,
     );
     node.outputs.forEach((y, i) => {

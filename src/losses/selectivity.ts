@@ -4,10 +4,10 @@ import { sizeOf } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import {
-  ACTIVITY_STEEPNESS,
   ACTIVITY_THRESHOLD,
   DEAD_NEURON_MEAN,
   type SelectivityMetric,
+  SURROGATE_STEEPNESS,
 } from "../strategies/index.ts";
 
 /** The axis that counts neurons: the last of [N, C] and [N, T, C], the second of [N, C, H, W] and [N, C, D, H, W]. */
@@ -53,8 +53,8 @@ const scores: Record<SelectivityMetric, Score> = {
       outputs: [score],
       grad: (dy) => [
         () => {
-          const s = b.sigmoid(b.scale(b.shift(size, -ACTIVITY_THRESHOLD), ACTIVITY_STEEPNESS));
-          const slope = b.scale(b.mul(s, b.sub(b.like(x, 1), s)), ACTIVITY_STEEPNESS / samples);
+          const s = b.sigmoid(b.scale(b.shift(size, -ACTIVITY_THRESHOLD), SURROGATE_STEEPNESS));
+          const slope = b.scale(b.mul(s, b.sub(b.like(x, 1), s)), SURROGATE_STEEPNESS / samples);
           return b.mul(dy(0), b.mul(slope, b.sign(x)));
         },
       ],

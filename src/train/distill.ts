@@ -1,0 +1,485 @@
+// The training loop: teacher + student + data + strategy -> events, and a better student. Supervised training is the same
+// loop without a teacher.
+import { createHash } from "node:crypto";
+import { DistillError } from "../base/errors.ts";
+import type { Tensor, TensorType } from "../base/tensor.ts";
+import { compileStep, names } from "../compile/compile-step.ts";
+import { augment } from "../data/augment.ts";
+import { batchOrder } from "../data/batches.ts";
+import { type Dataset, oneHot } from "../data/dataset.ts";
+import { emissionOf, supervised } from "../losses/index.ts";
+import { modelBytes, withWeights } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { readModel } from "../onnx/read-model.ts";
+import { makeOptimizer } from "../optim/index.ts";
+import { learningRateSchedule } from "../optim/schedules.ts";
+import { exampleFeeds } from "../runtime/example-feeds.ts";
+import { observe } from "../runtime/observe.ts";
+import type { Runtime } from "../runtime/session.ts";
+import {
+  type DistillationStrategy,
+  NeuronSelectivityDistillationStrategy,
+  ResponseDistillationStrategy,
+} from "../strategies/index.ts";
+import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
+import type { DistillEvent } from "./events.ts";
+import { type Feeder, feederFor } from "./feeds.ts";
+import { type DistillOptions, type Monitor, type Resolved, resolveOptions } from "./options.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { StepRunner } from "./step-runner.ts";
+import {
+  cacheBytes,
+  fillCache,
+  functionTeacher,
+  modelTeacher,
+  type Teacher,
+  type TeacherCache,
+  type TeacherOutputs,
+} from "./teacher.ts";
+
+/**
+ * Trains `student` to match `teacher` on `data`, as an async iterable of events. The last event carries the best student:
+ * the user's own graph with new weights.
+ *
+ * Two runs with the same options on the same machine give the same bits, also when one of them was interrupted and
+ * resumed. Everything that can be refused is refused before the first step.
+ *
+ * @example
+ * ```ts
+ * for await (const event of distill({ teacher: "teacher.onnx", student: "student.onnx", data, taps: [{ teacher: "features" }] })) {
+ *   if (event.type === "evaluation") console.log(event.epoch, event.metrics.top1);
+ *   if (event.type === "done") await writeFile("small.onnx", event.student);
+ * }
+ * ```
+ */
+export async function* distill(options: DistillOptions): AsyncGenerator<DistillEvent, void> {
+  const o = resolveOptions(options);
+  const began = performance.now();
+  const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
+  const student = await openModel(options.student, "student");
+  const { data } = options;
+  const strategy = strategyOf(options, o);
+  const orders = (epoch: number): Uint32Array[] => batchOrder(data.length, o.batch, o.seed, epoch);
+  const stepsPerEpoch = orders(0).length;
+  const total = stepsPerEpoch * o.epochs;
+  const rate = learningRateSchedule(o.learningRate, total, o.schedule);
+  const optimizer = makeOptimizer(o.optimizer);
+  const feedStudent = feederFor(student, data);
+  if (options.evaluation) feederFor(student, options.evaluation);
+
+  const teacher = await openTeacher(options, o, runtime);
+  const held: { release(): Promise<void> }[] = teacher ? [teacher] : [];
+  try {
+    const sample = await data.read(orders(0)[0] as Uint32Array);
+    const probe = await teacher?.run(sample.inputs);
+    const { known } = await observe(
+      student,
+      runtime,
+      exampleFeeds(student, o.batch, { sizes: openSizes(student, feedStudent(sample.inputs)) }),
+    );
+    const useLabels = data.hasLabels && (!strategy || strategy.alpha > 0);
+    const emission = strategy ? emissionOf(strategy) : supervised;
+    if (!emission)
+      throw new DistillError(
+        "E_OPTION",
+        `${strategy?.constructor.name} has no emission into the training step; use one of the strategies of onnx-distill`,
+      );
+    const compiled = compileStep({
+      student,
+      known,
+      logits: options.studentLogits,
+      teacherLogits: probe !== undefined,
+      labels: useLabels,
+      taps: o.taps.map((t) => ({
+        name: t.name,
+        student: t.student,
+        teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
+      })),
+      loss: emission,
+      optimizer,
+      clipNorm: o.clipNorm,
+      freeze: o.freeze,
+      trainStatistics: o.batchNorm === "train",
+      target: o.target,
+    });
+    const classes = compiled.logitsType.dims[1] as number;
+    checkClasses(student, data, probe, classes);
+
+    const folder = options.out === undefined ? undefined : (await import("./run-folder.ts")).RunFolder;
+    const identity = identityOf(options, o, student, strategy);
+    const run =
+      folder && (options.resume ? folder.open(options.out as string) : folder.create(options.out as string));
+    const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
+    if (run && !checkpoint) run.writeJson("run.json", { ...identity, started: new Date().toISOString() });
+
+    const runner = await StepRunner.load(compiled, runtime, o.seed);
+    held.push(runner);
+    if (checkpoint) runner.restore(checkpoint.state);
+    let step = checkpoint?.step ?? 0;
+    let best = checkpoint?.best;
+    let bestStep = checkpoint?.bestStep;
+    let bestMetrics: Metrics = {};
+    let bestStudent: Uint8Array | undefined;
+
+    const notes: string[] = [];
+    const left = data.length - stepsPerEpoch * o.batch;
+    if (left > 0)
+      notes.push(
+        `${left} of ${data.length} samples do not fill a batch of ${o.batch}; each epoch leaves out others`,
+      );
+    const augments = o.augment.flip === true || (o.augment.crop ?? 0) > 0;
+    const bytes = probe
+      ? cacheBytes(data.length, [probe.logits, ...Object.values(probe.taps)].map(typeOfTensor))
+      : 0;
+    const cached = probe !== undefined && !augments && bytes <= o.teacherCacheBytes && o.epochs > 1;
+    if (cached) notes.push(`teacher outputs are computed once and kept (${Math.ceil(bytes / 2 ** 20)} MiB)`);
+    yield {
+      type: "start",
+      steps: total,
+      stepsPerEpoch,
+      epochs: o.epochs,
+      resumedAt: step,
+      parameters: parameterCount(student),
+      trained: compiled.weights.reduce((n, p) => n + p.size, 0),
+      notes,
+    };
+
+    const teacherEval = yield* evaluateTeacher(teacher, options.evaluation, o, step, stepsPerEpoch);
+    if (step === 0 && teacherEval)
+      run?.log({ type: "evaluation", who: "teacher", step: 0, epoch: 0, ...teacherEval.metrics });
+    let cache: TeacherCache | undefined;
+    if (cached && teacher && step < total) {
+      const filling = fillCache(teacher, data, o.batch);
+      for (let next = await filling.next(); ; next = await filling.next()) {
+        if (next.done) {
+          cache = next.value;
+          break;
+        }
+        yield { type: "teacher", done: next.value, total: data.length };
+      }
+    }
+
+    const save = (): DistillEvent | undefined => {
+      if (!run) return undefined;
+      const path = run.saveCheckpoint({
+        step,
+        epoch: Math.floor(step / stepsPerEpoch),
+        stepInEpoch: step % stepsPerEpoch,
+        best,
+        bestStep,
+        state: runner.state,
+      });
+      return { type: "checkpoint", step, path };
+    };
+    const exported = (): Uint8Array => withWeights(student, runner.weights()).bytes;
+
+    let interrupted = false;
+    while (step < total && !interrupted) {
+      const epoch = Math.floor(step / stepsPerEpoch);
+      for (const samples of orders(epoch).slice(step % stepsPerEpoch)) {
+        const batch = await data.read(samples);
+        const inputs = augments ? augmented(batch.inputs, data, o, epoch, samples) : batch.inputs;
+        const feeds: Record<string, Tensor> = { ...feedStudent(inputs) };
+        if (teacher) {
+          const said = cache ? cache.gather(samples) : await teacher.run(inputs);
+          feeds[names.teacherLogits] = said.logits;
+          for (const t of o.taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
+        }
+        if (useLabels) feeds[names.labels] = oneHot(batch.labels as Int32Array, classes, samples);
+        const learningRate = rate(step);
+        const { losses, accept } = await runner.run(usedBy(compiled.step.inputs, feeds), step, learningRate);
+        if (!Number.isFinite(losses.loss)) {
+          save();
+          throw diverged(step, losses, learningRate, run?.path);
+        }
+        accept();
+        step++;
+        const event = { type: "step", step, epoch, learningRate, losses } as const;
+        if (run && (step % o.logEvery === 0 || step === total)) run.log({ ...event });
+        yield event;
+        // A run that blocks the event loop step after step would never see a signal.
+        await new Promise((resolve) => setImmediate(resolve));
+        if (options.signal?.aborted) {
+          interrupted = true;
+          break;
+        }
+        if (o.checkpointEvery && step % o.checkpointEvery === 0 && step % stepsPerEpoch !== 0) {
+          const saved = save();
+          if (saved) yield saved;
+        }
+      }
+      if (step % stepsPerEpoch === 0 && options.evaluation) {
+        const epochsDone = step / stepsPerEpoch;
+        const bytes = exported();
+        const found = await evaluateModel(
+          bytes,
+          student,
+          runtime,
+          options.evaluation,
+          o,
+          teacherEval?.predictions,
+          options.studentLogits,
+        );
+        const monitor = o.monitor ?? monitorFor(found.metrics);
+        const value = found.metrics[monitor];
+        if (value === undefined)
+          throw new DistillError(
+            "E_OPTION",
+            `the monitored metric ${monitor} cannot be measured on this data; choose one of ${Object.keys(found.metrics).join(", ")}`,
+          );
+        const better = best === undefined || (monitor === "loss" ? value < best : value > best);
+        if (better) {
+          [best, bestStep, bestMetrics, bestStudent] = [value, step, found.metrics, bytes];
+          run?.write("student.onnx", bytes);
+        }
+        run?.log({
+          type: "evaluation",
+          who: "student",
+          step,
+          epoch: epochsDone,
+          ...found.metrics,
+          best: better,
+        });
+        yield {
+          type: "evaluation",
+          who: "student",
+          step,
+          epoch: epochsDone,
+          metrics: found.metrics,
+          msPerSample: found.msPerSample,
+          ...(found.confusion ? { confusion: found.confusion } : {}),
+          best: better,
+        };
+      }
+      const saved = save();
+      if (saved) yield saved;
+    }
+    if (!bestStudent) {
+      const path = run?.file("student.onnx");
+      const { readFileSync, existsSync } = await import("node:fs");
+      if (bestStep !== undefined && path && existsSync(path)) bestStudent = readFileSync(path);
+      else {
+        bestStudent = exported();
+        if (!interrupted) run?.write("student.onnx", bestStudent);
+      }
+    }
+    const seconds = (performance.now() - began) / 1000;
+    if (run && !interrupted)
+      run.writeJson("run.json", {
+        ...run.readJson<object>("run.json"),
+        finished: new Date().toISOString(),
+        seconds,
+        steps: step,
+        bestStep,
+        metrics: bestMetrics,
+        teacher: teacherEval?.metrics,
+      });
+    yield { type: "done", step, interrupted, student: bestStudent, metrics: bestMetrics, seconds };
+  } finally {
+    await Promise.all(held.map((h) => h.release()));
+  }
+}
+
+function strategyOf(options: DistillOptions, o: Resolved): DistillationStrategy | undefined {
+  if (!options.teacher) return undefined;
+  return (
+    options.strategy ??
+    (o.taps.length > 0 ? new NeuronSelectivityDistillationStrategy() : new ResponseDistillationStrategy())
+  );
+}
+
+export async function openModel(source: string | Uint8Array | Model, what: string): Promise<Model> {
+  if (typeof source === "string") return (await import("../onnx/read-model-file.ts")).readModelFile(source);
+  if (source instanceof Uint8Array) return readModel(source, { source: what });
+  return source;
+}
+
+async function openTeacher(
+  options: DistillOptions,
+  o: Resolved,
+  runtime: Runtime,
+): Promise<Teacher | undefined> {
+  const { teacher } = options;
+  if (!teacher) return undefined;
+  if (typeof teacher === "function") return functionTeacher(teacher, o.taps);
+  const model = await openModel(teacher, "teacher");
+  return modelTeacher(model, runtime, options.data, o.taps, options.teacherLogits);
+}
+
+const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: t.dims });
+
+/** Sizes of the open dimensions behind the batch, as the data has them. */
+function openSizes(model: Model, feeds: Record<string, Tensor>): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  for (const input of model.inputs)
+    input.dims.forEach((d, axis) => {
+      const size = feeds[input.name]?.dims[axis];
+      if (axis === 0 || typeof d === "number" || size === undefined) return;
+      sizes[d === "?" ? `${input.name}[${axis}]` : d] = size;
+    });
+  return sizes;
+}
+
+function checkClasses(
+  student: Model,
+  data: Dataset,
+  probe: TeacherOutputs | undefined,
+  classes: number,
+): void {
+  const said = probe?.logits.dims[1];
+  if (said !== undefined && said !== classes)
+    throw new DistillError(
+      "E_SHAPE",
+      `the teacher has ${said} classes, the student ${student.source} has ${classes}; both need the same`,
+    );
+  if (data.classes !== undefined && data.classes > classes)
+    throw new DistillError(
+      "E_DATA",
+      `the data has labels for ${data.classes} classes, the student ${student.source} gives ${classes} logits`,
+    );
+}
+
+function parameterCount(model: Model): number {
+  let n = 0;
+  for (const t of model.graph.constants.values())
+    if (t.dtype === "float32" && t.data.length > 1) n += t.data.length;
+  return n;
+}
+
+/** Only what the step's graph takes: a loss at weight 0 asks for no labels. */
+function usedBy(
+  inputs: readonly { readonly name: string }[],
+  feeds: Record<string, Tensor>,
+): Record<string, Tensor> {
+  return Object.fromEntries(
+    inputs.filter((i) => i.name in feeds).map((i) => [i.name, feeds[i.name] as Tensor]),
+  );
+}
+
+function augmented(
+  inputs: readonly Tensor[],
+  data: Dataset,
+  o: Resolved,
+  epoch: number,
+  samples: Uint32Array,
+): Tensor[] {
+  return inputs.map((x, i) => {
+    const zero = data.inputs[i]?.zero;
+    return x.dims.length === 4
+      ? augment(x, o.augment, { seed: o.seed, epoch, samples, ...(zero === undefined ? {} : { zero }) })
+      : x;
+  });
+}
+
+async function* evaluateTeacher(
+  teacher: Teacher | undefined,
+  dataset: Dataset | undefined,
+  o: Resolved,
+  step: number,
+  stepsPerEpoch: number,
+): AsyncGenerator<DistillEvent, Evaluation | undefined> {
+  if (!teacher || !dataset) return undefined;
+  const found = await evaluate(async (inputs) => (await teacher.run(inputs)).logits, dataset, {
+    batch: o.batch,
+  });
+  yield {
+    type: "evaluation",
+    who: "teacher",
+    step,
+    epoch: Math.floor(step / stepsPerEpoch),
+    metrics: found.metrics,
+    msPerSample: found.msPerSample,
+    ...(found.confusion ? { confusion: found.confusion } : {}),
+    best: false,
+  };
+  return found;
+}
+
+/** Evaluates the bytes of an exported student. */
+async function evaluateModel(
+  bytes: Uint8Array,
+  like: Model,
+  runtime: Runtime,
+  dataset: Dataset,
+  o: Resolved,
+  teacher: Int32Array | undefined,
+  logits = like.outputs[0]?.name as string,
+): Promise<Evaluation> {
+  const session = await runtime.load(bytes, { externalData: like.externalFiles });
+  try {
+    const feed: Feeder = feederFor(like, dataset);
+    return await evaluate(
+      async (inputs) => (await session.run(feed(inputs), [logits]))[logits] as Tensor,
+      dataset,
+      { batch: o.batch, teacher },
+    );
+  } finally {
+    await session.release();
+  }
+}
+
+function monitorFor(metrics: Metrics): Monitor {
+  return metrics.top1 !== undefined ? "top1" : "agreement";
+}
+
+/** What must be the same for a run to be continued, and what run.json records. */
+function identityOf(
+  options: DistillOptions,
+  o: Resolved,
+  student: Model,
+  strategy: DistillationStrategy | undefined,
+) {
+  const { target, ...rest } = o;
+  return {
+    format: 1,
+    config: {
+      ...rest,
+      target: target.name,
+      strategy: strategy
+        ? { name: strategy.constructor.name, ...describe(strategy) }
+        : { name: "supervised" },
+      student: student.source,
+      studentSha256: createHash("sha256").update(modelBytes(student)).digest("hex"),
+      teacher:
+        typeof options.teacher === "string" ? options.teacher : options.teacher ? "(given in memory)" : null,
+      samples: options.data.length,
+      evaluationSamples: options.evaluation?.length ?? 0,
+    },
+  };
+}
+
+function describe(strategy: DistillationStrategy): Record<string, unknown> {
+  const own = Object.fromEntries(
+    Object.entries(strategy).filter(([, v]) => typeof v === "string" || typeof v === "number"),
+  );
+  return { temperature: strategy.temperature, alpha: strategy.alpha, ...own };
+}
+
+function resumePoint(run: RunFolder, identity: { config: Record<string, unknown> }) {
+  const before = run.readJson<{ config?: Record<string, unknown> }>("run.json").config ?? {};
+  const now = JSON.parse(JSON.stringify(identity.config)) as Record<string, unknown>;
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    const [was, is] = [JSON.stringify(before[key]), JSON.stringify(now[key])];
+    if (was !== is)
+      throw new DistillError(
+        "E_RUN",
+        `${run.path} was begun with ${key} ${was ?? "(none)"}, now it is ${is ?? "(none)"}; resume with the same options, or start a new run`,
+      );
+  }
+  return run.loadCheckpoint();
+}
+
+function diverged(
+  step: number,
+  losses: Record<string, number>,
+  learningRate: number,
+  path: string | undefined,
+): DistillError {
+  const culprit = Object.entries(losses).find(([name, v]) => name !== "loss" && !Number.isFinite(v));
+  const where = culprit ? ` (${culprit[0]})` : "";
+  const kept = path ? ` The state before it is saved in ${path}.` : "";
+  return new DistillError(
+    "E_DIVERGED",
+    `the loss is ${losses.loss}${where} at step ${step + 1}, learning rate ${learningRate.toPrecision(3)}: lower the learning rate, clip gradients (--clip-norm), or look for NaN in the data.${kept}`,
+  );
+}

@@ -1,0 +1,49 @@
+// What a training run tells while it goes.
+import type { Metrics } from "./evaluate.ts";
+
+export type DistillEvent =
+  | {
+      readonly type: "start";
+      readonly steps: number;
+      readonly stepsPerEpoch: number;
+      readonly epochs: number;
+      /** Steps that an earlier part of this run has done. */
+      readonly resumedAt: number;
+      readonly parameters: number;
+      readonly trained: number;
+      /** Remarks that the user should see: samples left over, what is cached. */
+      readonly notes: readonly string[];
+    }
+  /** The teacher's outputs are being computed. */
+  | { readonly type: "teacher"; readonly done: number; readonly total: number }
+  | {
+      readonly type: "step";
+      /** Steps done, this one included. */
+      readonly step: number;
+      readonly epoch: number;
+      readonly learningRate: number;
+      /** `loss`, and its terms `loss/hard`, `loss/soft`, `loss/selectivity/<tap>`, which add up to it. */
+      readonly losses: Readonly<Record<string, number>>;
+    }
+  | {
+      readonly type: "evaluation";
+      readonly who: "teacher" | "student";
+      readonly step: number;
+      readonly epoch: number;
+      readonly metrics: Metrics;
+      readonly msPerSample: number;
+      readonly confusion?: number[][];
+      /** Whether this is the best student so far. */
+      readonly best: boolean;
+    }
+  | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | {
+      readonly type: "done";
+      readonly step: number;
+      /** true: the signal ended the run before its last step. */
+      readonly interrupted: boolean;
+      /** The best student by the monitored metric (the last one without evaluation). */
+      readonly student: Uint8Array;
+      readonly metrics: Metrics;
+      readonly seconds: number;
+    };

@@ -1,0 +1,172 @@
+// The options of distill(), checked and resolved once.
+import { checkKeys, DistillError, didYouMean } from "../base/errors.ts";
+import type { AugmentOptions } from "../data/augment.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../onnx/model.ts";
+import { type TargetName, targets } from "../ops/target.ts";
+import type { OptimizerConfig } from "../optim/index.ts";
+import type { ScheduleOptions } from "../optim/schedules.ts";
+import type { Runtime } from "../runtime/session.ts";
+import type { DistillationStrategy } from "../strategies/index.ts";
+import type { TeacherFunction } from "./teacher.ts";
+
+export interface Tap {
+  /** The logical name, as strategies and logs know it; default: the student's value. */
+  readonly name?: string;
+  /** A value of the teacher's graph (for a teacher function: unused). */
+  readonly teacher: string;
+  /** A value of the student's graph; default: the same name as the teacher's. */
+  readonly student?: string;
+}
+
+export interface DistillOptions {
+  /** Path or bytes of an ONNX model, or a function from inputs to logits and taps. Without one: training from labels. */
+  readonly teacher?: string | Uint8Array | TeacherFunction | undefined;
+  /** Path or bytes of an ONNX model, or one that was read or built already. */
+  readonly student: string | Uint8Array | Model;
+  readonly data: Dataset;
+  /** What is evaluated after each epoch; default: nothing. */
+  readonly evaluation?: Dataset | undefined;
+  /** Default: NeuronSelectivityDistillationStrategy where there are taps, ResponseDistillationStrategy otherwise. */
+  readonly strategy?: DistillationStrategy | undefined;
+  readonly taps?: readonly Tap[] | undefined;
+  /** Default: SGD with Nesterov momentum 0.9 and weight decay 5e-4. */
+  readonly optimizer?: OptimizerConfig | undefined;
+  /** Default 0.1 for sgd, 0.001 for adamw. */
+  readonly learningRate?: number | undefined;
+  /** Default: cosine to 0, no warm-up. */
+  readonly schedule?: ScheduleOptions | undefined;
+  /** Global L2 norm that gradients are clipped to; default: none. */
+  readonly clipNorm?: number | undefined;
+  /** Patterns of weights that stay as they are: `conv1.*`. */
+  readonly freeze?: readonly string[] | undefined;
+  /** "train" (default): batch statistics, running ones updated; "frozen": the running ones, unchanged. */
+  readonly batchNorm?: "train" | "frozen" | undefined;
+  /** Default 10. */
+  readonly epochs?: number | undefined;
+  /** Samples a step; default 128. */
+  readonly batch?: number | undefined;
+  /** Of the order of samples, augmentation and dropout; default 0. */
+  readonly seed?: number | undefined;
+  /** Random flips and crops of the inputs; default: none. */
+  readonly augment?: AugmentOptions | undefined;
+  /** The student's value that holds the logits; default: its first output. */
+  readonly studentLogits?: string | undefined;
+  readonly teacherLogits?: string | undefined;
+  /** Run folder; default: nothing is written. */
+  readonly out?: string | undefined;
+  /** Continue the run in `out`. */
+  readonly resume?: boolean | undefined;
+  /** Steps between checkpoints, besides the one after each epoch; default: none. */
+  readonly checkpointEvery?: number | undefined;
+  /** Steps between logged steps; default 10. Every step is an event all the same. */
+  readonly logEvery?: number | undefined;
+  /** What makes a student the best: default top1, or agreement without labels, or loss without evaluation. */
+  readonly monitor?: Monitor | undefined;
+  /** Bytes that kept teacher outputs may take; default 2 GiB. 0: the teacher runs at every step. */
+  readonly teacherCacheBytes?: number | undefined;
+  /** Default: onnxruntime-node. */
+  readonly runtime?: Runtime | undefined;
+  /** What the runtime is known to have; default "cpu". */
+  readonly target?: TargetName | undefined;
+  /** Aborting saves a checkpoint (with `out`) and ends the run. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const monitors = ["top1", "top5", "loss", "agreement"] as const;
+export type Monitor = (typeof monitors)[number];
+
+const keys: { [K in keyof Required<DistillOptions>]: true } = {
+  teacher: true,
+  student: true,
+  data: true,
+  evaluation: true,
+  strategy: true,
+  taps: true,
+  optimizer: true,
+  learningRate: true,
+  schedule: true,
+  clipNorm: true,
+  freeze: true,
+  batchNorm: true,
+  epochs: true,
+  batch: true,
+  seed: true,
+  augment: true,
+  studentLogits: true,
+  teacherLogits: true,
+  out: true,
+  resume: true,
+  checkpointEvery: true,
+  logEvery: true,
+  monitor: true,
+  teacherCacheBytes: true,
+  runtime: true,
+  target: true,
+  signal: true,
+};
+
+/** Fills in defaults; E_OPTION and E_ARGUMENT for what is unknown, contradictory or out of range. */
+export function resolveOptions(o: DistillOptions) {
+  checkKeys("distill", o, Object.keys(keys));
+  const whole = (name: string, value: number, least: number): number => {
+    if (!Number.isInteger(value) || value < least)
+      throw new DistillError(
+        "E_ARGUMENT",
+        `distill: ${name} must be a whole number >= ${least}, got ${value}`,
+      );
+    return value;
+  };
+  const among = <T extends string>(name: string, value: T, known: readonly T[]): T => {
+    if (!known.includes(value))
+      throw new DistillError(
+        "E_ARGUMENT",
+        `distill: ${name} "${value}" is not known.${didYouMean(value, known)} Known: ${known.join(", ")}.`,
+      );
+    return value;
+  };
+  if (!o.student) throw new DistillError("E_OPTION", "distill: a student is needed");
+  if (!o.data) throw new DistillError("E_OPTION", "distill: data is needed");
+  if (o.resume && o.out === undefined)
+    throw new DistillError("E_OPTION", "distill: resume needs `out`, the run folder");
+  if (!o.teacher && (o.taps?.length ?? 0) > 0)
+    throw new DistillError("E_OPTION", "distill: taps need a teacher");
+  if (!o.teacher && o.strategy) throw new DistillError("E_OPTION", "distill: a strategy needs a teacher");
+  if (!o.teacher && !o.data.hasLabels)
+    throw new DistillError("E_DATA", "distill: without a teacher the data needs labels");
+  if (o.clipNorm !== undefined && !(o.clipNorm > 0))
+    throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
+  const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
+  const taps = (o.taps ?? []).map((t) => ({
+    name: t.name ?? t.student ?? t.teacher,
+    teacher: t.teacher,
+    student: t.student ?? t.teacher,
+  }));
+  const twice = taps.find((t, i) => taps.findIndex((u) => u.name === t.name) !== i);
+  if (twice)
+    throw new DistillError(
+      "E_OPTION",
+      `distill: two taps are named "${twice.name}"; give each a name of its own`,
+    );
+  return {
+    optimizer,
+    taps,
+    learningRate: o.learningRate ?? (optimizer.name === "adamw" ? 1e-3 : 0.1),
+    schedule: o.schedule ?? {},
+    clipNorm: o.clipNorm,
+    freeze: o.freeze ?? [],
+    batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),
+    epochs: whole("epochs", o.epochs ?? 10, 1),
+    batch: whole("batch", o.batch ?? 128, 1),
+    seed: o.seed ?? 0,
+    augment: o.augment ?? {},
+    checkpointEvery:
+      o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),
+    logEvery: whole("logEvery", o.logEvery ?? 10, 1),
+    monitor: o.monitor === undefined ? undefined : among("monitor", o.monitor, monitors),
+    teacherCacheBytes: o.teacherCacheBytes ?? 2 ** 31,
+    target: targets[among("target", o.target ?? "cpu", Object.keys(targets) as TargetName[])],
+  };
+}
+
+export type Resolved = ReturnType<typeof resolveOptions>;
