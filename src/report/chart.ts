@@ -18,6 +18,8 @@ export function chart({ alt, ...options }: ChartOptions): Html {
   const svg = Plot.plot({
     document: document as unknown as NonNullable<Plot.PlotOptions["document"]>,
     className: "chart",
+    // Room for the label of the vertical axis above its topmost figure.
+    marginTop: 30,
     ariaLabel: alt,
     ...options,
   }) as unknown as PlainElement;
@@ -35,7 +37,7 @@ interface PlainElement {
 
 /** Two digits of a pixel are enough; sixteen make the page several times larger. */
 function shorten(svg: string): string {
-  return svg.replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/(\d\.\d\d)\d+(?!e)/g, "$1"));
+  return svg.replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/(\d\.\d\d)\d+/g, "$1"));
 }
 
 /** A card with a heading, a legend, one or more charts and a sentence on how to read them. */
@@ -49,6 +51,17 @@ export function figure(parts: {
   return html`<figure class="card${parts.wide ? " wide" : ""}"><h3>${parts.title}</h3>${parts.legend}<div class="plot">${parts.body}</div>${
     parts.caption !== undefined && html`<figcaption>${parts.caption}</figcaption>`
   }</figure>`;
+}
+
+/** A chart that is drawn once its width is known. */
+export type Drawing = (width: number) => Html;
+
+/** Drawings side by side: three to a row, or two where three would leave one alone in the last row. */
+export function grid(drawings: readonly (Drawing | undefined)[]): Html | undefined {
+  const drawn = drawings.filter((d) => d !== undefined);
+  if (drawn.length === 0) return undefined;
+  const two = drawn.length === 2 || drawn.length === 4;
+  return html`<div class="grid${two ? " two" : ""}">${drawn.map((draw) => draw(two ? 500 : 320))}</div>`;
 }
 
 export interface LegendItem {

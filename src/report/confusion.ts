@@ -1,7 +1,7 @@
 // Which classes are taken for which: a heat map for few classes, a list of the commonest mistakes for any number.
 import * as Plot from "@observablehq/plot";
 import { formatCompact, formatCount, formatPercent, isFiniteNumber } from "../base/format.ts";
-import { chart, figure, legend } from "./chart.ts";
+import { chart, type Drawing, figure, grid, legend } from "./chart.ts";
 import type { Confusion, Figure, PerClass, ReportData } from "./data.ts";
 import { type Html, html } from "./html.ts";
 
@@ -57,16 +57,15 @@ export function recalls(c: Confusion): number[] {
 
 export function confusionPart(data: ReportData, color: (label: string) => string): Html | undefined {
   const c = data.confusion;
-  const parts: Html[] = [];
-  if (c && c.counts.length > 0) {
-    if (c.counts.length <= MOST_CELLS) parts.push(heatMap(c));
-    parts.push(mistakeList(c));
-  }
+  const drawings: Drawing[] = [];
+  const counted = c && c.counts.length > 0;
+  if (counted) drawings.push(() => mistakeList(c));
   const perClass =
     data.perClass ?? (c && { classNames: c.classNames, models: [{ label: c.label, recall: recalls(c) }] });
   const chartOfRecall = perClass && recallChart(perClass, color);
-  if (chartOfRecall) parts.push(chartOfRecall);
-  return parts.length === 0 ? undefined : html`<div class="grid">${parts}</div>`;
+  if (chartOfRecall) drawings.push(chartOfRecall);
+  if (drawings.length === 0) return undefined;
+  return html`${counted && c.counts.length <= MOST_CELLS && heatMap(c)}${grid(drawings)}`;
 }
 
 function heatMap(c: Confusion): Html {
@@ -87,7 +86,7 @@ function heatMap(c: Confusion): Html {
   const tilted = longest * 6.5 > cell;
   const describe = (d: (typeof cells)[number]) =>
     `${nameOf(c.classNames, d.i)} ${d.right ? "recognised" : `taken for ${nameOf(c.classNames, d.j)}`}: ${formatCount(d.n)} (${formatPercent(d.share)})`;
-  const strong = (d: (typeof cells)[number]) => d.share > (d.right ? 0.5 : 0.3);
+  const strong = (d: (typeof cells)[number]) => d.share > (d.right ? 0.72 : 0.35);
   const body = chart({
     alt: "Heat map: rows are true classes, columns what the model took them for, figures are counts",
     width: margin + cell * classes + 74,
@@ -186,7 +185,7 @@ function mistakeList(c: Confusion): Html {
   return figure({ title: "Commonest mistakes", body, caption: `Of ${c.label}.` });
 }
 
-function recallChart(given: PerClass, color: (label: string) => string): Html | undefined {
+function recallChart(given: PerClass, color: (label: string) => string): Drawing | undefined {
   const models = given.models.filter((m) => m.recall.some(isFiniteNumber));
   if (models.length === 0) return undefined;
   const main = models.at(-1)!.recall;
@@ -202,42 +201,45 @@ function recallChart(given: PerClass, color: (label: string) => string): Html | 
     }),
   );
   if (rows.length === 0) return undefined;
+  const lowest = Math.max(0, Math.min(90, Math.floor(Math.min(...rows.map((r) => r.recall)) / 10) * 10));
   const longest = Math.max(...[...names.values()].map((n) => n.length));
-  const body = chart({
-    alt: "Dot plot: recall of each class, one dot per model",
-    width: 360,
-    height: 60 + listed.length * 22,
-    marginLeft: 16 + longest * 6.4,
-    marginTop: 20,
-    marginBottom: 40,
-    marginRight: 16,
-    x: { label: "recall (%) →", grid: true, nice: true, ticks: 4 },
-    y: { type: "band", domain: listed, tickFormat: (i: number) => names.get(i)!, tickSize: 0, label: null },
-    marks: [
-      Plot.ruleY(
-        rows,
-        Plot.groupY(
-          { x1: "min", x2: "max" },
-          { y: "i", x1: "recall", x2: "recall", stroke: "var(--line)", strokeWidth: 2 },
+  const draw = (width: number) =>
+    chart({
+      alt: "Dot plot: recall of each class, one dot per model",
+      width,
+      height: 60 + listed.length * 22,
+      marginLeft: 16 + longest * 6.4,
+      marginTop: 20,
+      marginBottom: 40,
+      marginRight: 16,
+      x: { label: "recall (%) →", domain: [lowest, 100], grid: true, ticks: 4 },
+      y: { type: "band", domain: listed, tickFormat: (i: number) => names.get(i)!, tickSize: 0, label: null },
+      marks: [
+        Plot.ruleY(
+          rows,
+          Plot.groupY(
+            { x1: "min", x2: "max" },
+            { y: "i", x1: "recall", x2: "recall", stroke: "var(--line)", strokeWidth: 2 },
+          ),
         ),
-      ),
-      Plot.dot(rows, {
-        x: "recall",
-        y: "i",
-        r: 4.5,
-        fill: (d: { label: string }) => color(d.label),
-        title: (d: (typeof rows)[number]) =>
-          `${nameOf(given.classNames, d.i)}, ${d.label}: ${formatPercent(d.recall / 100)}`,
-      }),
-    ],
-    color: { type: "identity" },
-  });
-  return figure({
-    title: "Recall of each class",
-    legend: legend(models.map((m) => ({ label: m.label, color: color(m.label), mark: "dot" }))),
-    body,
-    caption: `The share of a class’s samples that are recognised, hardest class first${listed.length < order.length ? `; the ${formatCount(listed.length)} hardest of ${formatCount(order.length)} classes` : ""}.`,
-  });
+        Plot.dot(rows, {
+          x: "recall",
+          y: "i",
+          r: 4.5,
+          fill: (d: { label: string }) => color(d.label),
+          title: (d: (typeof rows)[number]) =>
+            `${nameOf(given.classNames, d.i)}, ${d.label}: ${formatPercent(d.recall / 100)}`,
+        }),
+      ],
+      color: { type: "identity" },
+    });
+  return (width) =>
+    figure({
+      title: "Recall of each class",
+      legend: legend(models.map((m) => ({ label: m.label, color: color(m.label), mark: "dot" }))),
+      body: draw(width),
+      caption: `The share of a class’s samples that are recognised, hardest class first${listed.length < order.length ? `; the ${formatCount(listed.length)} hardest of ${formatCount(order.length)} classes` : ""}.`,
+    });
 }
 
 /** A class without samples stands last. */

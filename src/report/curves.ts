@@ -8,9 +8,9 @@ import {
   formatPercent,
   isFiniteNumber,
 } from "../base/format.ts";
-import { chart, figure, type LegendItem, legend, TEACHER } from "./chart.ts";
+import { chart, type Drawing, figure, grid, type LegendItem, legend, TEACHER } from "./chart.ts";
 import type { Figure, ReportData, RunSeries, StepRecord } from "./data.ts";
-import { type Html, html } from "./html.ts";
+import type { Html } from "./html.ts";
 import { type Bin, binSeries, chooseScale, thin } from "./numbers.ts";
 
 type Colors = (label: string) => string;
@@ -38,14 +38,13 @@ function termTitle(key: string): string {
 /** Loss curves, one chart per term with all runs in it, and the learning rate. */
 export function lossCharts(runs: readonly RunSeries[], color: Colors): Html | undefined {
   const terms = keysOf(
-    runs.flatMap((run) => thin(run.steps, 2000).map((s) => s.losses)),
+    runs.flatMap((run) => run.steps.map((s) => s.losses)),
     ["loss", "loss/hard", "loss/soft"],
   );
-  const charts = [
+  return grid([
     ...terms.map((key) => stepChart(runs, color, termTitle(key), "loss", (s) => s.losses[key])),
     stepChart(runs, color, "Learning rate", "learning rate", (s) => s.learningRate),
-  ].filter((c) => c !== undefined);
-  return charts.length === 0 ? undefined : html`<div class="grid">${charts}</div>`;
+  ]);
 }
 
 function stepChart(
@@ -54,10 +53,10 @@ function stepChart(
   title: string,
   unit: string,
   value: (s: StepRecord) => Figure | undefined,
-): Html | undefined {
+): Drawing | undefined {
   const exact = unit === "learning rate";
   let notFinite = 0;
-  const series = runs.flatMap((run) => {
+  const all = runs.flatMap((run) => {
     const points = run.steps.map((s) => ({ x: s.step, y: value(s) })).filter((p) => p.y !== undefined);
     const bins = binSeries(points, BINS);
     notFinite += points.filter((p) => !isFiniteNumber(p.y)).length;
@@ -65,55 +64,67 @@ function stepChart(
       ? []
       : [{ label: run.label, color: color(run.label), bins, raw: points.length <= BINS }];
   });
-  if (series.length === 0) return undefined;
+  if (all.length === 0) return undefined;
+  // Equal schedules would hide each other.
+  const alike = exact && all.length > 1 && all.every((s) => sameLine(s.bins, all[0]!.bins));
+  const series = alike ? [{ ...all[0]!, label: "every run", color: TEACHER }] : all;
   const y = (b: Bin) => (exact ? b.mean : b.smooth);
   const scale = exact
-    ? { type: "linear" as const, remark: "" }
+    ? { type: "linear" as const, ticks: 5, remark: "" }
     : chooseScale(
         series.flatMap((s) => s.bins.flatMap((b) => [b.low, b.high])),
-        "log",
+        false,
       );
-  const last = (bins: readonly Bin[]) => formatNumber(y(bins.at(-1)!));
-  const body = chart({
-    alt: `Line chart: ${unit} over training steps, one line per run`,
-    width: 340,
-    height: 220,
-    marginLeft: 50,
-    marginBottom: 38,
-    x: { label: "step →", ticks: 5, tickFormat: formatCompact, nice: false },
-    y: {
-      type: scale.type,
-      ...("constant" in scale && { constant: scale.constant }),
-      label: `↑ ${unit}${scale.remark}`,
-      grid: true,
-      ticks: scale.type === "log" ? 4 : 5,
-      tickFormat: (v: number) => formatNumber(v),
-      ...(exact && { zero: true }),
-    },
-    marks: series.flatMap((s) => [
-      ...(exact
-        ? []
-        : s.raw
-          ? [Plot.lineY(s.bins, { x: "x", y: "mean", stroke: s.color, strokeOpacity: 0.3, strokeWidth: 1 })]
-          : [Plot.areaY(s.bins, { x: "x", y1: "low", y2: "high", fill: s.color, fillOpacity: 0.16 })]),
-      Plot.lineY(s.bins, { x: "x", y, stroke: s.color, strokeWidth: 1.8, strokeLinejoin: "round" }),
-      ...(s.bins.length === 1 ? [Plot.dot(s.bins, { x: "x", y, fill: s.color, r: 4 })] : []),
-      Plot.dot(thin(s.bins, HOVER_POINTS), {
-        x: "x",
-        y,
-        r: 7,
-        fill: s.color,
-        fillOpacity: 0,
-        title: (b: Bin) => `${s.label}, step ${formatCount(b.x)}: ${formatNumber(y(b))}`,
-      }),
-    ]),
-  });
-  return figure({
-    title,
-    legend: legend(series.map((s) => ({ label: s.label, color: s.color, value: last(s.bins) }))),
-    body,
-    ...(notFinite > 0 && { caption: `${formatCount(notFinite)} values were not finite and are left out.` }),
-  });
+  const figureOf = (bins: readonly Bin[]) =>
+    exact
+      ? `at most ${formatNumber(bins.reduce((most, b) => Math.max(most, b.high), 0))}`
+      : formatNumber(y(bins.at(-1)!));
+  const draw = (width: number) =>
+    chart({
+      alt: `Line chart: ${unit} over training steps, one line per run`,
+      width,
+      height: 220,
+      marginLeft: 50,
+      marginBottom: 38,
+      x: { label: "step →", ticks: 5, tickFormat: formatCompact, nice: false },
+      y: {
+        type: scale.type,
+        ...("constant" in scale && { constant: scale.constant }),
+        label: `↑ ${unit}${scale.remark}`,
+        grid: true,
+        ticks: scale.ticks,
+        tickFormat: (v: number) => formatNumber(v),
+        ...(exact && { zero: true }),
+      },
+      marks: series.flatMap((s) => [
+        ...(exact
+          ? []
+          : s.raw
+            ? [Plot.lineY(s.bins, { x: "x", y: "mean", stroke: s.color, strokeOpacity: 0.3, strokeWidth: 1 })]
+            : [Plot.areaY(s.bins, { x: "x", y1: "low", y2: "high", fill: s.color, fillOpacity: 0.16 })]),
+        Plot.lineY(s.bins, { x: "x", y, stroke: s.color, strokeWidth: 1.8, strokeLinejoin: "round" }),
+        ...(s.bins.length === 1 ? [Plot.dot(s.bins, { x: "x", y, fill: s.color, r: 4 })] : []),
+        Plot.dot(thin(s.bins, HOVER_POINTS), {
+          x: "x",
+          y,
+          r: 7,
+          fill: s.color,
+          fillOpacity: 0,
+          title: (b: Bin) => `${s.label}, step ${formatCount(b.x)}: ${formatNumber(y(b))}`,
+        }),
+      ]),
+    });
+  return (width) =>
+    figure({
+      title,
+      legend: legend(series.map((s) => ({ label: s.label, color: s.color, value: figureOf(s.bins) }))),
+      body: draw(width),
+      ...(notFinite > 0 && { caption: `${formatCount(notFinite)} values were not finite and are left out.` }),
+    });
+}
+
+function sameLine(a: readonly Bin[], b: readonly Bin[]): boolean {
+  return a.length === b.length && a.every((bin, i) => bin.x === b[i]!.x && bin.mean === b[i]!.mean);
 }
 
 const METRICS: Record<string, { title: string; axis: string; share: boolean }> = {
@@ -129,11 +140,10 @@ export function evaluationCharts(data: ReportData, color: Colors): Html | undefi
     data.runs.flatMap((run) => run.evaluations.map((e) => e.metrics)),
     Object.keys(METRICS),
   );
-  const charts = keys.map((key) => evaluationChart(data, color, key)).filter((c) => c !== undefined);
-  return charts.length === 0 ? undefined : html`<div class="grid">${charts}</div>`;
+  return grid(keys.map((key) => evaluationChart(data, color, key)));
 }
 
-function evaluationChart(data: ReportData, color: Colors, key: string): Html | undefined {
+function evaluationChart(data: ReportData, color: Colors, key: string): Drawing | undefined {
   const metric = METRICS[key] ?? { title: key, axis: key, share: false };
   const factor = metric.share ? 100 : 1;
   const show = (v: number) => (metric.share ? formatPercent(v) : formatNumber(v));
@@ -160,51 +170,54 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Html | u
   const epochs = series.flatMap((s) => s.points.map((p) => p.x));
   const longest = Math.max(...epochs);
   const few = Math.max(...series.map((s) => s.points.length)) <= 40;
-  const body = chart({
-    alt: `Line chart: ${metric.title.toLowerCase()} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
-    width: 340,
-    height: 220,
-    marginLeft: 50,
-    marginBottom: 38,
-    x: {
-      label: "epoch →",
-      domain: [Math.min(...epochs), longest].map((v, i, [a, b]) => (a === b ? v + (i ? 0.5 : -0.5) : v)),
-      ticks: wholeTicks(Math.min(...epochs), longest),
-      tickFormat: formatCompact,
-    },
-    y: { label: `↑ ${metric.axis}`, grid: true, nice: true, ticks: 5 },
-    marks: [
-      ...(isFiniteNumber(level)
-        ? [
-            Plot.ruleY([level * factor], {
-              stroke: TEACHER,
-              strokeDasharray: "5 3",
-              strokeWidth: 1.5,
-              title: () => `${teacher!.label}: ${show(level)}`,
-            }),
-          ]
-        : []),
-      ...series.flatMap((s) => [
-        Plot.lineY(s.points, { x: "x", y: "y", stroke: s.color, strokeWidth: 2 }),
-        Plot.dot(s.points, {
-          x: "x",
-          y: "y",
-          r: few ? 3.5 : 6,
-          fill: s.color,
-          fillOpacity: few ? 1 : 0,
-          title: (p: { x: number; v: number }) => `${s.label}, epoch ${formatNumber(p.x)}: ${show(p.v)}`,
-        }),
-      ]),
-    ],
-  });
-  return figure({ title: metric.title, legend: legend(items), body });
+  const draw = (width: number) =>
+    chart({
+      alt: `Line chart: ${metric.title.toLowerCase()} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
+      width,
+      height: 220,
+      marginLeft: 50,
+      marginBottom: 38,
+      x: {
+        label: "epoch →",
+        domain: [Math.min(...epochs), longest].map((v, i, [a, b]) => (a === b ? v + (i ? 0.5 : -0.5) : v)),
+        ticks: wholeTicks(Math.min(...epochs), longest),
+        tickFormat: formatCompact,
+      },
+      y: { label: `↑ ${metric.axis}`, grid: true, nice: true, ticks: 5 },
+      marks: [
+        ...(isFiniteNumber(level)
+          ? [
+              Plot.ruleY([level * factor], {
+                stroke: TEACHER,
+                strokeDasharray: "5 3",
+                strokeWidth: 1.5,
+                title: () => `${teacher!.label}: ${show(level)}`,
+              }),
+            ]
+          : []),
+        ...series.flatMap((s) => [
+          Plot.lineY(s.points, { x: "x", y: "y", stroke: s.color, strokeWidth: 2 }),
+          Plot.dot(s.points, {
+            x: "x",
+            y: "y",
+            r: few ? 3.5 : 6,
+            fill: s.color,
+            fillOpacity: few ? 1 : 0,
+            title: (p: { x: number; v: number }) => `${s.label}, epoch ${formatNumber(p.x)}: ${show(p.v)}`,
+          }),
+        ]),
+      ],
+    });
+  return (width) => figure({ title: metric.title, legend: legend(items), body: draw(width) });
 }
 
-/** At most seven whole numbers. */
+/** About seven round whole numbers. */
 function wholeTicks(from: number, to: number): number[] {
-  const step = Math.max(1, Math.ceil((to - from) / 6));
+  const least = (to - from) / 7;
+  let step = 1;
+  for (let i = 0; step < least; i++) step *= [2, 2.5, 2][i % 3]!;
   const ticks: number[] = [];
-  for (let t = Math.ceil(from); t <= to; t += step) ticks.push(t);
+  for (let t = Math.ceil(from / step) * step; t <= to; t += step) ticks.push(t);
   return ticks;
 }
 

@@ -71,7 +71,7 @@ const MEASURES: Measure[] = [
  * One or two sentences.
  *
  * @example
- * // The distilled student reaches 88.1 % top-1 accuracy with 11,234 parameters, 15.6 times fewer than the teacher's 175,258
+ * // The distilled student reaches 88.1 % top-1 accuracy with 11,234 parameters, 15.6 times fewer than the teacher’s 175,258
  * // (93.3 %). Trained from labels alone, the same student reaches 87.2 %: distillation gained 0.9 points.
  */
 export function headline(data: ReportData): string {
@@ -129,7 +129,7 @@ function sizeComparison(student: number, teacher: number | null | undefined): st
   const [ratio, word] = teacher > student ? [teacher / student, "fewer"] : [student / teacher, "more"];
   const times =
     ratio < 1.05 ? formatNumber(ratio, 4) : ratio < 100 ? formatFixed(ratio, 1) : formatCount(ratio);
-  return `${times} times ${word} than the teacher's ${formatCount(teacher)}`;
+  return `${times} times ${word} than the teacher’s ${formatCount(teacher)}`;
 }
 
 /** Half the width of the 95 % interval of an accuracy (normal approximation): 1.96 √(p(1−p)/n). */

@@ -8,12 +8,9 @@ export interface Html {
 
 type Part = Html | string | number | undefined | false | readonly Part[];
 
-/** Text with the five characters that mean something in HTML replaced, and control characters dropped. */
+/** Text with the five characters that mean something in HTML replaced. */
 export function escapeHtml(text: string): string {
-  return [...text]
-    .filter((c) => c >= " " || c === "\n" || c === "\t")
-    .join("")
-    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** Marks a string as markup. Never for text from outside. */

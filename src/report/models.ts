@@ -10,10 +10,11 @@ import {
   isFiniteNumber,
   MISSING,
 } from "../base/format.ts";
-import { chart, figure, legend } from "./chart.ts";
+import { chart, type Drawing, figure, grid, legend } from "./chart.ts";
 import type { Figure, ModelRow, ReportData } from "./data.ts";
 import { marginOfError, protagonists } from "./headline.ts";
 import { type Html, html } from "./html.ts";
+import { logTicks } from "./numbers.ts";
 
 /** Milliseconds with three significant digits; models here take microseconds to seconds per sample. */
 function formatMs(ms: Figure | undefined): string {
@@ -62,7 +63,7 @@ interface Column {
 const COLUMNS: Column[] = [
   { title: "top-1", show: (m) => formatPercent(m.metrics.top1, 2) },
   { title: "top-5", show: (m) => formatPercent(m.metrics.top5, 2) },
-  { title: "loss (nats)", show: (m) => formatNumber(m.metrics.loss) },
+  { title: "loss (nats)", show: (m) => formatFixed(m.metrics.loss, 3) },
   {
     title: "agrees with teacher",
     show: (m) => (m.role === "teacher" ? MISSING : formatPercent(m.metrics.agreement, 2)),
@@ -113,7 +114,7 @@ export function sizeCharts(data: ReportData, color: (label: string) => string): 
     { title: "file size", of: (m) => m.bytes, show: formatBytes },
     { title: "time per sample", of: (m) => m.msPerSample, show: formatMs },
   ];
-  const charts = axes.flatMap(({ title, of, show }) => {
+  const charts = axes.flatMap(({ title, of, show }): Drawing[] => {
     const rows = models.flatMap((m) => {
       const size = of(m);
       return isFiniteNumber(size) && size > 0
@@ -122,15 +123,19 @@ export function sizeCharts(data: ReportData, color: (label: string) => string): 
     });
     return rows.length < 2
       ? []
-      : [figure({ title: `Accuracy and ${title}`, body: sizeChart(title, rows, show, color) })];
+      : [
+          (width) =>
+            figure({ title: `Accuracy and ${title}`, body: sizeChart(width, title, rows, show, color) }),
+        ];
   });
   if (charts.length === 0) return undefined;
   return html`<div class="lead">${legend(
     models.map((m) => ({ label: m.label, color: color(m.label), mark: "dot" })),
-  )}<p>Further left is smaller, higher is better. Sizes grow tenfold from mark to mark.</p></div><div class="grid">${charts}</div>`;
+  )}<p>Further left is smaller, higher is better. Sizes are on logarithmic scales.</p></div>${grid(charts)}`;
 }
 
 function sizeChart(
+  width: number,
   title: string,
   rows: { label: string; size: number; accuracy: number }[],
   show: (v: number) => string,
@@ -139,20 +144,20 @@ function sizeChart(
   const values = rows.map((r) => r.accuracy);
   const sizes = rows.map((r) => r.size);
   const pad = Math.max(0.5, (Math.max(...values) - Math.min(...values)) * 0.2);
-  const ticks = logTicks(Math.min(...sizes) / 2, Math.max(...sizes) * 2);
+  const domain: [number, number] = [Math.min(...sizes) / 2, Math.max(...sizes) * 2];
   return chart({
     alt: `Scatter plot: top-1 accuracy against ${title}, one dot per model`,
-    width: 340,
+    width,
     height: 230,
     marginLeft: 46,
     marginBottom: 40,
     marginRight: 22,
     x: {
       type: "log",
-      domain: [Math.min(...sizes) / 2, Math.max(...sizes) * 2],
-      ticks: ticks,
+      domain,
+      ticks: logTicks(...domain),
       tickFormat: (v: number) => show(v),
-      label: title === "time per sample" ? "time per sample, logarithmic →" : `${title}, logarithmic →`,
+      label: `${title}, logarithmic →`,
     },
     y: {
       domain: [Math.max(0, Math.min(...values) - pad), Math.min(100 + pad / 2, Math.max(...values) + pad)],
@@ -172,16 +177,4 @@ function sizeChart(
     ],
     color: { type: "identity" },
   });
-}
-
-/** Powers of ten within the range; where fewer than two lie in it, 1, 2 and 5 times those. */
-export function logTicks(low: number, high: number): number[] {
-  const exponents = Array.from(
-    { length: Math.max(0, Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1) },
-    (_, i) => Math.floor(Math.log10(low)) + i,
-  );
-  const ticks = (factors: number[]) =>
-    exponents.flatMap((e) => factors.map((f) => f * 10 ** e)).filter((v) => v >= low && v <= high);
-  const tens = ticks([1]);
-  return tens.length >= 2 ? tens : ticks([1, 2, 5]);
 }

@@ -113,21 +113,41 @@ export interface ValueScale {
   type: "linear" | "sqrt" | "symlog" | "log";
   /** Of symlog: linear below, logarithmic above. */
   constant?: number;
+  /** Where to mark the axis, or about how often. */
+  ticks: number | number[];
   /** ", logarithmic" and the like for the axis title; empty when linear. */
   remark: string;
 }
 
-/** An axis on which the bulk of `values` can be told apart although a few are far larger. */
-export function chooseScale(values: readonly (Figure | undefined)[], positive: "log" | "sqrt"): ValueScale {
+/**
+ * An axis on which the bulk of `values` can be told apart although a few are far larger: linear up to 12 times the median,
+ * beyond that logarithmic, or, where `zero` belongs to the range, by square root, and from 1000 times on logarithmic above
+ * the median.
+ */
+export function chooseScale(values: readonly (Figure | undefined)[], zero: boolean): ValueScale {
   const sorted = sortedFinite(values);
   const lowest = sorted[0] ?? 0;
-  const spread = (sorted.at(-1) ?? 0) / quantile(sorted, 0.5);
-  if (lowest < 0 || !(spread > 12)) return { type: "linear", remark: "" };
-  if (lowest > 0 && positive === "log") return { type: "log", remark: ", logarithmic" };
+  const highest = sorted.at(-1) ?? 0;
   const median = quantile(sorted, 0.5);
-  if (spread > 1000 && median > 0)
-    return { type: "symlog", constant: median, remark: ", logarithmic above the median" };
-  return Number.isFinite(spread)
-    ? { type: "sqrt", remark: ", square-root scale" }
-    : { type: "linear", remark: "" };
+  const linear: ValueScale = { type: "linear", ticks: 5, remark: "" };
+  if (lowest < 0 || !(median > 0) || highest <= 12 * median) return linear;
+  if (lowest > 0 && !zero) return { type: "log", ticks: logTicks(lowest, highest), remark: ", logarithmic" };
+  if (highest <= 1000 * median) return { type: "sqrt", ticks: 5, remark: ", square-root scale" };
+  const ticks = [0, ...logTicks(median, highest)];
+  return { type: "symlog", constant: median, ticks, remark: ", logarithmic above the median" };
+}
+
+/** Powers of ten within the range, at most about six; where fewer than two lie in it, 1, 2 and 5 times those. */
+export function logTicks(low: number, high: number): number[] {
+  const first = Math.floor(Math.log10(low));
+  const exponents = Array.from(
+    { length: Math.max(0, Math.ceil(Math.log10(high)) - first + 1) },
+    (_, i) => first + i,
+  );
+  const ticks = (factors: number[]) =>
+    exponents.flatMap((e) => factors.map((f) => Number(`${f}e${e}`))).filter((v) => v >= low && v <= high);
+  const tens = ticks([1]);
+  if (tens.length < 2) return ticks([1, 2, 5]);
+  const every = Math.ceil(tens.length / 6);
+  return tens.filter((_, i) => i % every === 0);
 }

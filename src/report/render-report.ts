@@ -7,7 +7,7 @@ import { confusionPart } from "./confusion.ts";
 import { evaluationCharts, lossCharts, runSummary } from "./curves.ts";
 import type { Machine, ReportData } from "./data.ts";
 import { headline } from "./headline.ts";
-import { type Html, html, raw } from "./html.ts";
+import { escapeHtml, type Html, html, raw } from "./html.ts";
 import { modelTable, sizeCharts, tiles } from "./models.ts";
 import { selectivityPart } from "./selectivity.ts";
 import { STYLE } from "./style.ts";
@@ -60,7 +60,7 @@ export function renderReport(data: ReportData): string {
     { id: "notes", title: "Notes", body: notes(data) },
   ];
   const shown = sections.filter((s) => s.body !== undefined);
-  return `<!doctype html>\n${
+  const page = `<!doctype html>\n${
     html`<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/><meta name="color-scheme" content="light dark"/><title>${data.title}</title><style>${raw(STYLE)}</style></head>
 <body><header><p class="eyebrow">onnx-distill report, ${when(data.created)}</p><h1>${data.title}</h1><p class="headline">${headline(data)}</p>
 ${tiles(data)}<nav aria-label="Sections">${shown.map((s) => html`<a href="#${s.id}">${s.title}</a>`)}</nav></header>
@@ -71,6 +71,8 @@ ${tiles(data)}<nav aria-label="Sections">${shown.map((s) => html`<a href="#${s.i
 <footer><p>Everything on this page is in this one file. Hover over a mark to read its figures.</p></footer></body></html>`
       .markup
   }\n`;
+  // Control characters have no place in HTML, escaped or not.
+  return page.replace(/\p{Cc}/gu, (c) => (c === "\n" ? c : " "));
 }
 
 /** `2026-11-24 09:30 UTC`; what is not a date is shown as it is. */
@@ -88,7 +90,7 @@ function facts(rows: readonly (readonly [string, string])[]): Html {
 function configuration(data: ReportData): Html | undefined {
   const rows = flatten(data.config ?? {});
   if (rows.length === 0 && data.command === undefined) return undefined;
-  return html`${data.command !== undefined && html`<pre><code>${raw(html`${data.command}`.markup.replaceAll("\u00a0", " "))}</code></pre>`}${
+  return html`${data.command !== undefined && html`<pre><code>${raw(escapeHtml(data.command))}</code></pre>`}${
     rows.length > 0 && facts(rows)
   }`;
 }

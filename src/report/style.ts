@@ -23,6 +23,7 @@ a{color:var(--c1)}
 section{margin:clamp(36px,6vw,64px) 0 0}
 h2{margin:0 0 .3em;font-size:1.45rem;letter-spacing:-.01em}
 h3{margin:0 0 .4em;font-size:1rem}
+.part>.card{margin:16px 0 0}
 h3.tap{margin:1.6em 0 .3em;font-size:1.15rem;overflow-wrap:anywhere}
 section>p,.part>p,.lead p{max-width:50em;margin:.3em 0 1em}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:0}
@@ -31,10 +32,10 @@ section>p,.part>p,.lead p{max-width:50em;margin:.3em 0 1em}
 .tiles dd{margin:0;font-size:1.6rem;font-weight:650;line-height:1.3;font-variant-numeric:tabular-nums}
 .tiles dd.remark{font-size:.82rem;font-weight:400;color:var(--soft)}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:16px;margin:16px 0 0}
+.grid.two{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}
 .card{margin:0;padding:16px 18px;background:var(--card);border:1px solid var(--line);border-radius:10px;min-width:0}
 .wide{grid-column:1/-1}
 .plot,.scroll{overflow-x:auto}
-.card.wide .plot svg.chart{min-width:min(620px,100%)}
 svg.chart{display:block;width:auto;max-width:100%;height:auto;margin:0 auto;--plot-background:var(--card);font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:var(--ink);overflow:visible}
 svg.chart text,svg.chart tspan{white-space:pre}
 figcaption,.caption{margin:.8em 0 0;color:var(--soft);font-size:.86rem;line-height:1.5}
@@ -53,9 +54,10 @@ table{border-collapse:collapse;font-size:.92rem}
 .facts td{padding:.28em 0;overflow-wrap:anywhere}
 code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 pre{margin:0;padding:12px 14px;background:var(--card);border:1px solid var(--line);border-radius:8px;white-space:pre-wrap}
-.mistakes{margin:0;padding-left:1.6em;font-size:.92rem}
+.mistakes{margin:0;padding-left:2.1em;font-size:.92rem}
 .mistakes li{margin:.35em 0}
 footer{margin-top:56px;padding-bottom:40px;color:var(--soft);font-size:.86rem}
-@media (max-width:520px){.card{padding:14px 12px}.card.wide .plot svg.chart{min-width:620px;max-width:none}.facts th{white-space:normal;padding-right:1em}}
+@media (max-width:760px){svg.chart{width:100%}}
+@media (max-width:520px){.card{padding:14px 12px}.card.wide .plot svg.chart{width:620px;max-width:none}.facts th{white-space:normal;padding-right:1em}}
 @media print{body{font-size:11pt}nav{display:none}.card,.tiles>div,tr{break-inside:avoid}h2,h3{break-after:avoid}.grid{grid-template-columns:1fr 1fr}a{color:inherit}}
 `.trim();

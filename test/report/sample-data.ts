@@ -101,7 +101,7 @@ export function sampleConfusion(classes: number, label = "student, distilled"): 
     9: [7],
   };
   const counts = Array.from({ length: classes }, (_, i) => {
-    const row = Array.from({ length: classes }, () => (random() < 0.25 ? 1 : 0));
+    const row = Array.from({ length: classes }, (): number => (random() < 2.5 / classes ? 1 : 0));
     for (const j of rivals[i] ?? []) row[j] = Math.round(5 + 22 * random() * (i === 6 ? 1.8 : 1));
     row[i] = 0;
     row[i] = 200 - row.reduce((a, b) => a + b, 0);
