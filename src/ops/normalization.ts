@@ -1,3 +1,181 @@
-import type { OpDefinition } from "./define.ts";
+// Normalisations other than of the batch: layers, instances, groups of channels, root mean square, neighbouring channels.
+// BatchNormalization has its own file. All variances are population variances.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, sizeOf } from "../base/tensor.ts";
+import type { Value } from "../graph/graph.ts";
+import { batchNormalization } from "./batch-normalization.ts";
+import { type Builder, float, int, onnxTypeNumber } from "./builder.ts";
+import { defineOp, type OpDefinition } from "./define.ts";
+import { axesOf, axisOf, reducedDims } from "./infer.ts";
 
-export const normalizationOps: readonly OpDefinition[] = [];
+/**
+ * z = (x − μ)/√(σ² + ε), the moments over `axes`;  dx = (dz − mean(dz) − z·mean(dz·z))/√(σ² + ε).
+ */
+function standardize(b: Builder, x: Value, axes: readonly number[], epsilon: number): Value {
+  const mean = (v: Value): Value => b.reduceMean(v, axes, true);
+  const centred = b.sub(x, mean(x));
+  const inverse = b.reciprocal(b.sqrt(b.shift(mean(b.square(centred)), epsilon)));
+  const z = b.mul(centred, inverse);
+  b.region({
+    inputs: [x],
+    outputs: [z],
+    grad: (dz) => [() => b.mul(inverse, minusProjections(b, dz(0), z, axes))],
+  });
+  return z;
+}
+
+/** g − mean(g) − z·mean(g·z): what is left of g beside the directions that normalising takes out. */
+function minusProjections(b: Builder, g: Value, z: Value, axes: readonly number[]): Value {
+  const along = b.mul(z, b.reduceMean(b.mul(g, z), axes, true));
+  return b.sub(b.sub(g, b.reduceMean(g, axes, true)), along);
+}
+
+/** Axes from `axis` (default −1) to the last. */
+function trailingAxes(axis: number, rank: number, where: string): number[] {
+  const first = axisOf(axis, rank, where);
+  return Array.from({ length: rank - first }, (_, i) => first + i);
+}
+
+/**
+ * y = z·scale + bias, z = x standardized over the axes from `axis` on;  with g = dy·scale:
+ * dx = (g − mean(g) − z·mean(g·z))/√(σ² + ε), dscale = dy·z, dbias = dy.
+ * The node's further outputs, the mean and 1/√(σ² + ε), serve the gradient.
+ */
+const layerNormalization = defineOp({
+  op: "LayerNormalization",
+  versions: [17],
+  weights: [1, 2],
+  emit: ({ b, x, has, attr }) => {
+    const dtype = x(0).type?.dtype ?? "float32";
+    const attributes = {
+      axis: int(attr.int("axis", -1)),
+      epsilon: float(attr.float("epsilon", 1e-5)),
+      stash_type: int(onnxTypeNumber(dtype === "float64" ? "float64" : "float32")),
+    };
+    return b.nodes("LayerNormalization", [x(0), x(1), has(2) ? x(2) : undefined], attributes, "", 3);
+  },
+  infer: (c) => {
+    const { dtype, dims } = c.type(0);
+    const axes = trailingAxes(c.attr.int("axis", -1), dims.length, c.where);
+    const moment = {
+      dtype: dtype === "float64" ? dtype : ("float32" as const),
+      dims: reducedDims(dims, axes, true),
+    };
+    return [{ dtype, dims }, moment, moment];
+  },
+  grad: ({ b, x, y, dy, dims, attr }) => {
+    const axes = trailingAxes(attr.int("axis", -1), dims(0).length, "LayerNormalization");
+    const dtype = x(0).type?.dtype ?? "float32";
+    const inverse = (): Value => b.cast(y(2), dtype);
+    const z = (): Value => b.mul(b.sub(x(0), b.cast(y(1), dtype)), inverse());
+    return [
+      () => b.mul(inverse(), minusProjections(b, b.mul(dy(0), x(1)), z(), axes)),
+      () => b.mul(dy(0), z()),
+      () => dy(0),
+    ];
+  },
+});
+
+/** y = x/√(mean(x²) + ε) · scale, the mean over the axes from `axis` on. */
+const rmsNormalization = defineOp({
+  op: "RMSNormalization",
+  versions: [23],
+  weights: [1],
+  composed: true,
+  emit: ({ b, x, attr, where }) => {
+    const axes = trailingAxes(attr.int("axis", -1), b.dims(x(0)).length, where);
+    const square = b.reduceMean(b.square(x(0)), axes, true);
+    const inverse = b.reciprocal(b.sqrt(b.shift(square, attr.float("epsilon", 1e-5))));
+    return [b.mul(b.mul(x(0), inverse), x(1))];
+  },
+});
+
+/** Each channel of each sample standardized over its space, then y = z·scale + bias per channel. */
+const instanceNormalization = defineOp({
+  op: "InstanceNormalization",
+  versions: [6, 22],
+  weights: [1, 2],
+  composed: true,
+  emit: ({ b, x, attr }) => {
+    const dims = b.dims(x(0));
+    const [batch, channels] = [dims[0] as number, dims[1] as number];
+    const flat = b.reshape(x(0), [batch, channels, sizeOf(dims.slice(2))]);
+    const z = standardize(b, flat, [2], attr.float("epsilon", 1e-5));
+    const column = (v: Value): Value => b.reshape(v, [channels, 1]);
+    return [b.reshape(b.add(b.mul(z, column(x(1))), column(x(2))), dims)];
+  },
+});
+
+/**
+ * Each group of channels of each sample standardized, then y = z·scale + bias: per channel from opset 21, per group in
+ * opset 18.
+ */
+const groupNormalization = defineOp({
+  op: "GroupNormalization",
+  versions: [18, 21],
+  weights: [1, 2],
+  composed: true,
+  emit: ({ b, x, attr, version, where }) => {
+    const dims = b.dims(x(0));
+    const [batch, channels] = [dims[0] as number, dims[1] as number];
+    const groups = attr.int("num_groups");
+    if (channels % groups !== 0)
+      throw new DistillError(
+        "E_SHAPE",
+        `${where}: ${channels} channels of ${formatShape(dims)} do not divide into num_groups=${groups}`,
+      );
+    const size = sizeOf(dims) / batch;
+    const z = standardize(
+      b,
+      b.reshape(x(0), [batch, groups, size / groups]),
+      [2],
+      attr.float("epsilon", 1e-5),
+    );
+    const rows = version >= 21 ? channels : groups;
+    const column = (v: Value): Value => b.reshape(v, [rows, 1]);
+    const cut = b.reshape(z, [batch, rows, size / rows]);
+    return [b.reshape(b.add(b.mul(cut, column(x(1))), column(x(2))), dims)];
+  },
+});
+
+/** y = (x − μ)/(σ + 1e-9), the moments over `axes` (default [0, 2, 3]). */
+const meanVarianceNormalization = defineOp({
+  op: "MeanVarianceNormalization",
+  versions: [9, 13],
+  composed: true,
+  emit: ({ b, x, attr, where }) => {
+    const axes = axesOf(attr.ints("axes", [0, 2, 3]), b.dims(x(0)).length, where);
+    const centred = b.sub(x(0), b.reduceMean(x(0), axes, true));
+    const deviation = b.sqrt(b.reduceMean(b.square(centred), axes, true));
+    return [b.div(centred, b.shift(deviation, 1e-9))];
+  },
+});
+
+/** y = x · (bias + α/size · Σ x² over `size` neighbouring channels)^−β. */
+const lrn = defineOp({
+  op: "LRN",
+  versions: [1, 13],
+  composed: true,
+  emit: ({ b, x, attr }) => {
+    const dims = b.dims(x(0));
+    const channels = dims[1] as number;
+    const size = attr.int("size");
+    const before = Math.floor((size - 1) / 2);
+    const onChannels = (n: number): number[] => dims.map((_, i) => (i === 1 ? n : 0));
+    const square = b.pad(b.square(x(0)), onChannels(before), onChannels(size - 1 - before));
+    const windows = Array.from({ length: size }, (_, k) => b.slice(square, [k], [k + channels], [1]));
+    const sum = windows.reduce((a, c) => b.add(a, c));
+    const base = b.shift(b.scale(sum, attr.float("alpha", 1e-4) / size), attr.float("bias", 1));
+    return [b.mul(x(0), b.pow(base, b.like(base, -attr.float("beta", 0.75))))];
+  },
+});
+
+export const normalizationOps: readonly OpDefinition[] = [
+  batchNormalization,
+  layerNormalization,
+  rmsNormalization,
+  instanceNormalization,
+  groupNormalization,
+  meanVarianceNormalization,
+  lrn,
+];
