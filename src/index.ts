@@ -1,1 +1,28 @@
-export {};
+// Public names of onnx-distill in Node; no logic.
+
+export type { DType, Shape, Tensor, TensorType } from "./base/tensor.ts";
+export { tensor } from "./base/tensor.ts";
+export { arrayDataset, split, subset } from "./data/array-dataset.ts";
+export type { AugmentOptions } from "./data/augment.ts";
+export type { Dataset, DatasetInput, SampleBatch } from "./data/dataset.ts";
+export { idxDataset } from "./data/idx-dataset.ts";
+export { imageDataset } from "./data/image-dataset.ts";
+export { npzDataset } from "./data/npz-dataset.ts";
+export { type OpenDatasetOptions, openDataset } from "./data/open-dataset.ts";
+export { modelBytes, withOutputs, withWeights } from "./onnx/export-model.ts";
+export type { Model } from "./onnx/model.ts";
+export { readModel } from "./onnx/read-model.ts";
+export { readModelFile } from "./onnx/read-model-file.ts";
+export { type TargetName, targets } from "./ops/target.ts";
+export { type AdamWOptions, adamW } from "./optim/adamw.ts";
+export type { OptimizerConfig } from "./optim/index.ts";
+export { learningRateSchedule, type ScheduleName, type ScheduleOptions } from "./optim/schedules.ts";
+export { type SgdOptions, sgd } from "./optim/sgd.ts";
+export { createNodeRuntime, nodeRuntime } from "./runtime/ort-node.ts";
+export type { Runtime, Session, SessionOptions, Tensors } from "./runtime/session.ts";
+export * from "./strategies/index.ts";
+export { distill } from "./train/distill.ts";
+export { type Evaluation, evaluate, type Metrics } from "./train/evaluate.ts";
+export type { DistillEvent } from "./train/events.ts";
+export type { DistillOptions, Tap } from "./train/options.ts";
+export type { TeacherFunction, TeacherOutputs } from "./train/teacher.ts";
