@@ -119,7 +119,9 @@ function stepChart(
       title,
       legend: legend(series.map((s) => ({ label: s.label, color: s.color, value: figureOf(s.bins) }))),
       body: draw(width),
-      ...(notFinite > 0 && { caption: `${formatCount(notFinite)} values were not finite and are left out.` }),
+      ...(notFinite > 0 && {
+        caption: `${notFinite === 1 ? "1 value was not finite and is left out." : `${formatCount(notFinite)} values were not finite and are left out.`}`,
+      }),
     });
 }
 
@@ -127,24 +129,26 @@ function sameLine(a: readonly Bin[], b: readonly Bin[]): boolean {
   return a.length === b.length && a.every((bin, i) => bin.x === b[i]!.x && bin.mean === b[i]!.mean);
 }
 
-const METRICS: Record<string, { title: string; axis: string; share: boolean }> = {
-  top1: { title: "Top-1 accuracy", axis: "top-1 accuracy (%)", share: true },
-  top5: { title: "Top-5 accuracy", axis: "top-5 accuracy (%)", share: true },
-  agreement: { title: "Agreement with the teacher", axis: "same first guess (%)", share: true },
-  loss: { title: "Loss on the evaluation set", axis: "cross-entropy (nats)", share: false },
-};
+const METRICS = new Map<string, { title: string; axis: string; share: boolean }>(
+  Object.entries({
+    top1: { title: "Top-1 accuracy", axis: "top-1 accuracy (%)", share: true },
+    top5: { title: "Top-5 accuracy", axis: "top-5 accuracy (%)", share: true },
+    agreement: { title: "Agreement with the teacher", axis: "same first guess (%)", share: true },
+    loss: { title: "Loss on the evaluation set", axis: "cross-entropy (nats)", share: false },
+  }),
+);
 
 /** Metrics per epoch, the teacher as a level line. */
 export function evaluationCharts(data: ReportData, color: Colors): Html | undefined {
   const keys = keysOf(
     data.runs.flatMap((run) => run.evaluations.map((e) => e.metrics)),
-    Object.keys(METRICS),
+    [...METRICS.keys()],
   );
   return grid(keys.map((key) => evaluationChart(data, color, key)));
 }
 
 function evaluationChart(data: ReportData, color: Colors, key: string): Drawing | undefined {
-  const metric = METRICS[key] ?? { title: key, axis: key, share: false };
+  const metric = METRICS.get(key) ?? { title: key, axis: key, share: false };
   const factor = metric.share ? 100 : 1;
   const show = (v: number) => (metric.share ? formatPercent(v) : formatNumber(v));
   const series = data.runs.flatMap((run) => {
@@ -172,7 +176,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
   const few = Math.max(...series.map((s) => s.points.length)) <= 40;
   const draw = (width: number) =>
     chart({
-      alt: `Line chart: ${metric.title.toLowerCase()} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
+      alt: `Line chart: ${METRICS.has(key) ? metric.title.toLowerCase() : "a metric"} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
       width,
       height: 220,
       marginLeft: 50,

@@ -8,20 +8,22 @@ import { chooseScale, correlation, meanSquaredDifference, quantile, sortedFinite
 import { byNeuron, FEW_NEURONS, type Side, scatter, sortedCurves } from "./selectivity-charts.ts";
 
 /** What a metric's score means, for the axis and for the reader. */
-const METRICS: Record<string, { axis: string; means: string }> = {
-  variance: {
-    axis: "variance",
-    means: "how much a neuron’s output varies over the samples",
-  },
-  sparsity: {
-    axis: "share of samples",
-    means: "the share of samples in which a neuron is active (|a| > 0.01)",
-  },
-  "peak-to-average": {
-    axis: "peak / mean",
-    means: "how far a neuron’s strongest answer stands above its average one (0: a dead neuron)",
-  },
-};
+const METRICS = new Map<string, { axis: string; means: string }>(
+  Object.entries({
+    variance: {
+      axis: "variance",
+      means: "how much a neuron’s output varies over the samples",
+    },
+    sparsity: {
+      axis: "share of samples",
+      means: "the share of samples in which a neuron is active (|a| > 0.01)",
+    },
+    "peak-to-average": {
+      axis: "peak / mean",
+      means: "how far a neuron’s strongest answer stands above its average one (0: a dead neuron)",
+    },
+  }),
+);
 
 function sidesOf(s: SelectivityScores): Side[] {
   const sides: Side[] = [
@@ -39,7 +41,7 @@ function sidesOf(s: SelectivityScores): Side[] {
 }
 
 export function selectivityPart(s: SelectivityScores): Html {
-  const metric = METRICS[s.metric] ?? { axis: s.metric, means: `the score “${s.metric}”` };
+  const metric = METRICS.get(s.metric) ?? { axis: s.metric, means: `the score “${s.metric}”` };
   const sides = sidesOf(s);
   const neurons = s.teacher.length;
   const head = html`<h3 class="tap">Tap <code>${s.tap}</code>, ${s.metric}</h3>`;
