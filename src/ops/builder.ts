@@ -373,7 +373,10 @@ export class Builder {
   reshape(x: Value, dims: Shape): Value {
     if (sameShape(this.dims(x), dims)) return x;
     // A reshape of a reshape is one reshape.
-    const from = x.producer?.op === "Reshape" && !this.regions.has(x) && !this.anchors.has(x) ? (x.producer.inputs[0] as Value) : x;
+    const from =
+      x.producer?.op === "Reshape" && !this.regions.has(x) && !this.anchors.has(x)
+        ? (x.producer.inputs[0] as Value)
+        : x;
     return sameShape(this.dims(from), dims) ? from : this.node("Reshape", [from, this.ints(dims)]);
   }
   transpose(x: Value, perm: readonly number[]): Value {

@@ -4,12 +4,10 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, type Shape } from "../base/tensor.ts";
 import { int, ints, type Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
-import type { Builder } from "./builder.ts";
 import { convBiasGradient, convInputGradient, convWeightGradient } from "./convolution-gradients.ts";
 import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
 import {
   at,
-  fill,
   outputSizes,
   readTransposedWindow,
   readWindow,
@@ -55,6 +53,11 @@ const convTranspose = defineOp({
   emit: (c) => {
     const [x, w] = sameRank(c.b.dims(c.x(0)), c.b.dims(c.x(1)), c.where);
     const { window, outputPadding } = readTransposedWindow(c.attr, x.slice(2), w.slice(2), c.where);
+    if (outputPadding.some((p, i) => p >= at(window.strides, i)))
+      throw new DistillError(
+        "E_OP",
+        `${c.where}: output_padding ${formatShape(outputPadding)} is not below the strides ${formatShape(window.strides)}; ONNX Runtime refuses that, use less and a Pad after it`,
+      );
     return [
       c.b.node("ConvTranspose", inputsOf(c), {
         ...windowAttributes(window),
@@ -74,15 +77,11 @@ const convTranspose = defineOp({
   },
   grad: ({ b, x, dy, dims, attr }) => {
     const spatial = dims(0).slice(2);
-    const { window, outputPadding } = readTransposedWindow(attr, spatial, dims(1).slice(2), "ConvTranspose");
+    const { window } = readTransposedWindow(attr, spatial, dims(1).slice(2), "ConvTranspose");
     const group = groupOf(attr);
-    // Output padding of a stride or more leaves room for windows that belong to no input: cut off.
-    const roomy = outputPadding.some((p, i) => p >= at(window.strides, i));
-    const seen = (): Value =>
-      roomy ? cutTo(b, dy(0), transposedSizes(spatial, window, fill(spatial, 0))) : dy(0);
     return [
-      () => b.node("Conv", [seen(), x(1)], { ...windowAttributes(window), group: int(group) }),
-      () => convWeightGradient(b, seen(), x(0), window, group, dims(1)),
+      () => b.node("Conv", [dy(0), x(1)], { ...windowAttributes(window), group: int(group) }),
+      () => convWeightGradient(b, dy(0), x(0), window, group, dims(1)),
       () => convBiasGradient(b, dy(0)),
     ];
   },
@@ -96,11 +95,6 @@ function inputsOf(c: EmitContext): readonly (Value | undefined)[] {
 
 function groupOf(attr: AttributeReader): number {
   return attr.int("group", 1);
-}
-
-function cutTo(b: Builder, x: Value, spatial: Shape): Value {
-  const axes = spatial.map((_, i) => i + 2);
-  return b.slice(x, fill(spatial, 0), spatial, axes);
 }
 
 function sameRank(x: Shape, w: Shape, where: string): readonly [Shape, Shape] {

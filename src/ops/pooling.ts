@@ -2,7 +2,7 @@
 // Of equal maxima the first in row-major order gets the gradient, as in PyTorch (max_pool2d, adaptive_max_pool2d).
 // Source: ONNX operator specification, MaxPool-12, AveragePool-19, GlobalAveragePool-1, GlobalMaxPool-1, MaxUnpool-11.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, type Shape, sizeOf, tensor } from "../base/tensor.ts";
+import { formatShape, type Shape, sameShape, sizeOf, tensor } from "../base/tensor.ts";
 import { type Attributes, int, string, typeOf, type Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
 import type { Builder } from "./builder.ts";
@@ -45,14 +45,14 @@ const maxPool = defineOp({
     ];
   },
   grad: ({ b, node, x, dy, dims, attr }) => {
-    const { window, out } = readPool(attr, dims(0), "MaxPool");
+    const { window, spatial, out } = readPool(attr, dims(0), "MaxPool");
     return [
       () => {
         if (!b.target.maxPoolIndices) return maxPoolGradientByPatches(b, x(0), dy(0), window, out);
         const indices = b.outputOf(node, 1);
-        return overlaps(window)
-          ? addAt(b, indices, dy(0), dims(0))
-          : b.node("MaxUnpool", [dy(0), indices, b.ints(dims(0))], unpoolAttributes(window));
+        return tiles(window, out, spatial)
+          ? b.node("MaxUnpool", [dy(0), indices], unpoolAttributes(window))
+          : addAt(b, indices, dy(0), dims(0));
       },
     ];
   },
@@ -120,22 +120,29 @@ const globalMaxPool = defineOp({
   ],
 });
 
-/** y = 0 but for y[indices] = x;  dx = dy[indices]. Of windows that do not overlap. */
+/** y = 0 but for y[indices] = x, on the inputs that the windows cover;  dx = dy[indices]. */
 const maxUnpool = defineOp({
   op: "MaxUnpool",
   versions: [9, 11, 22],
   emit: (c) => {
     const dims = c.b.dims(c.x(0));
     const window = readWindow(c.attr, dims.slice(2), c.attr.ints("kernel_shape"), c.where);
-    const out = c.has(2)
-      ? c.numbers(2)
-      : [...dims.slice(0, 2), ...transposedSizes(dims.slice(2), window, fill(dims.slice(2), 0))];
-    return [c.b.node("MaxUnpool", [c.x(0), c.x(1), c.b.ints(out)], unpoolAttributes(window))];
+    const out = coveredDims(dims, window);
+    // What indices mean in a larger output is read differently by different runtimes.
+    if (c.has(2) && !sameShape(c.numbers(2), out))
+      throw new DistillError(
+        "E_OP",
+        `${c.where}: output_shape ${formatShape(c.numbers(2))} is not the ${formatShape(out)} that its windows cover; only that is supported`,
+      );
+    return [c.b.node("MaxUnpool", [c.x(0), c.x(1)], unpoolAttributes(window))];
   },
-  infer: (c) => [{ dtype: c.type(0).dtype, dims: c.numbers(2) }],
+  infer: (c) => {
+    const spatial = c.dims(0).slice(2);
+    const window = readWindow(c.attr, spatial, c.attr.ints("kernel_shape"), c.where);
+    return [{ dtype: c.type(0).dtype, dims: coveredDims(c.dims(0), window) }];
+  },
   grad: ({ b, x, dy }) => [
     () => b.gather(b.reshape(dy(0), [sizeOf(b.dims(dy(0)))]), x(1), 0),
-    notDifferentiable,
     notDifferentiable,
   ],
 });
@@ -176,8 +183,16 @@ function unpoolAttributes(window: Window): Attributes {
   return attributes;
 }
 
-function overlaps(window: Window): boolean {
-  return reachOf(window).some((reach, i) => reach > at(window.strides, i));
+/** Whether the windows cover the input exactly, each element once. */
+function tiles(window: Window, out: Shape, spatial: Shape): boolean {
+  const apart = reachOf(window).every((reach, i) => reach <= at(window.strides, i));
+  return apart && sameShape(transposedSizes(out, window, fill(out, 0)), spatial);
+}
+
+/** What windows at [N, C, …positions] cover: [N, C, …]. */
+function coveredDims(dims: Shape, window: Window): Shape {
+  const positions = dims.slice(2);
+  return [...dims.slice(0, 2), ...transposedSizes(positions, window, fill(positions, 0))];
 }
 
 /** Zeros of shape `dims`, with each of dy added at its flat index. */

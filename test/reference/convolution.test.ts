@@ -98,6 +98,11 @@ const cases: Case[] = [
     inputs: [floats([1, 2, 9])],
     attributes: { kernel_shape: ints([3]), strides: ints([2]) },
   },
+  {
+    op: "MaxUnpool",
+    inputs: [floats([1, 2, 2, 2]), i64([0, 2, 9, 11, 16, 19, 28, 30], [1, 2, 2, 2])],
+    attributes: { kernel_shape: ints([2, 2]), strides: ints([2, 2]) },
+  },
   ...["GlobalAveragePool", "GlobalMaxPool"].flatMap((op) => [
     { op, inputs: [floats([2, 3, 4, 5])] },
     { op, inputs: [floats([2, 3, 7])] },

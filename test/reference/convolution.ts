@@ -126,13 +126,16 @@ const maxPool: Operator = (inputs, a) => {
   return [y, indices];
 };
 
-/** y[indices] = x, and 0 elsewhere; the output's shape is the third input. */
+/** y[indices] = x, and 0 elsewhere, on what the windows cover; output_shape is not in the reference. */
 const maxUnpool: Operator = (inputs, a) => {
-  const [x, indices, shape] = [need(inputs, 0), need(inputs, 1), need(inputs, 2)];
-  for (const name of ["kernel_shape", "strides", "pads"]) a.ints(name);
-  const y = zeros(x.dtype, Array.from(shape.data));
-  indices.data.forEach((at, i) => {
-    y.data[at] = x.data[i]!;
+  const [x, indices] = [need(inputs, 0), need(inputs, 1)];
+  if (inputs[2]) throw new Error("output_shape is not in the reference");
+  const kernel = a.ints("kernel_shape");
+  if (!kernel) throw new Error("kernel_shape is missing");
+  const windows = readTransposedWindows(x.dims.slice(2), kernel, a);
+  const y = zeros(x.dtype, [...x.dims.slice(0, 2), ...windows.image]);
+  x.data.forEach((value, i) => {
+    y.data[indices.data[i]!] = value;
   });
   return y;
 };
