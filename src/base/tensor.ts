@@ -67,7 +67,8 @@ export function newArray(dtype: DType, length: number): TypedArray {
 /** Views `bytes` (copied when not aligned) as elements of `dtype`; little-endian, as ONNX stores them. */
 export function arrayFromBytes(dtype: NumericDType, bytes: Uint8Array): TypedArray {
   const width = bytesPerElement(dtype);
-  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  // A copy by constructor: slice() of a Buffer is a view.
+  const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
   return new arrays[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
 }
 

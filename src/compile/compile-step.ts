@@ -59,6 +59,8 @@ export interface CompiledStep {
   readonly step: Graph;
   readonly gradients: Graph;
   readonly apply: Graph;
+  /** The student's training-form forward pass alone: logits and taps as outputs, under `names.forward…`. */
+  readonly forward: () => Graph;
   readonly weights: readonly Pack[];
   readonly statistics: readonly Pack[];
   readonly optimizer: Optimizer;
@@ -81,6 +83,8 @@ export const names = {
   gradient: (key: string) => `gradient/${key}`,
   mask: (node: string) => `mask/${node}`,
   losses: "losses",
+  forwardLogits: "forward/logits",
+  forwardTap: (tap: string) => `forward/tap/${tap}`,
 };
 
 /**
@@ -142,6 +146,14 @@ export function compileStep(o: CompileOptions): CompiledStep {
     step: whole.graph,
     gradients: half.graph,
     apply: rest.graph,
+    forward: () => {
+      const b = newBuilder("forward", o.target);
+      const { logits, taps } = emitStudent(b, plan);
+      output(b, names.forwardLogits, logits);
+      for (const t of taps) output(b, names.forwardTap(t.name), t.value);
+      b.graph.prune();
+      return b.graph;
+    },
     weights: plan.weights,
     statistics: plan.statistics,
     optimizer: o.optimizer,
@@ -186,15 +198,11 @@ function output(b: Builder, name: string, value: Value): void {
   b.graph.addOutput(node.outputs[0] as Value);
 }
 
-function emitGradients(b: Builder, plan: Plan) {
+/** The student's forward pass on state inputs. */
+function emitStudent(b: Builder, plan: Plan) {
   const { o } = plan;
   const given = new Map<Value, Value>();
   for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(x.name, typeOf(x)));
-  const teacherLogits = o.teacherLogits
-    ? b.graph.addInput(names.teacherLogits, typeOf(plan.logits))
-    : undefined;
-  const labels = o.labels ? b.graph.addInput(names.labels, typeOf(plan.logits)) : undefined;
-  const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
   const constants = new Map([...o.student.graph.constants.keys()].map((v) => [v.name, v]));
   const weights = new Map<string, Value>();
   const views = new Map<string, Value>();
@@ -217,12 +225,12 @@ function emitGradients(b: Builder, plan: Plan) {
   const masks: DropoutMask[] = [];
   const hooks: EmitHooks = {
     runningStatistics: (mean, variance) => {
-      const names = [running.get(mean), running.get(variance)];
-      if (!o.trainStatistics || names.includes(undefined)) return undefined;
+      const [ofMean, ofVariance] = [running.get(mean), running.get(variance)];
+      if (!o.trainStatistics || ofMean === undefined || ofVariance === undefined) return undefined;
       return {
         update: (nextMean, nextVariance) => {
-          nextStatistics.set(names[0] as string, nextMean);
-          nextStatistics.set(names[1] as string, nextVariance);
+          nextStatistics.set(ofMean, nextMean);
+          nextStatistics.set(ofVariance, nextVariance);
         },
       };
     },
@@ -234,12 +242,27 @@ function emitGradients(b: Builder, plan: Plan) {
     },
   };
   const values = emitForward(b, o.student, plan.path, given, plan.known, hooks);
-  const taps: TapPair[] = o.taps.map((t, i) => ({
+  const taps = o.taps.map((t, i) => ({
     name: t.name,
-    student: values.get(plan.tapValues[i] as Value) as Value,
+    value: values.get(plan.tapValues[i] as Value) as Value,
+  }));
+  return { logits: values.get(plan.logits) as Value, taps, weights, views, nextStatistics, masks };
+}
+
+function emitGradients(b: Builder, plan: Plan) {
+  const { o } = plan;
+  const teacherLogits = o.teacherLogits
+    ? b.graph.addInput(names.teacherLogits, typeOf(plan.logits))
+    : undefined;
+  const labels = o.labels ? b.graph.addInput(names.labels, typeOf(plan.logits)) : undefined;
+  const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
+  const { logits, weights, views, nextStatistics, masks, ...student } = emitStudent(b, plan);
+  const taps: TapPair[] = student.taps.map((t, i) => ({
+    name: t.name,
+    student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
-  const parts = o.loss({ b, studentLogits: values.get(plan.logits) as Value, teacherLogits, labels, taps });
+  const parts = o.loss({ b, studentLogits: logits, teacherLogits, labels, taps });
   if (parts.length === 0)
     throw new DistillError(
       "E_OPTION",

@@ -21,6 +21,7 @@ import {
   NeuronSelectivityDistillationStrategy,
   ResponseDistillationStrategy,
 } from "../strategies/index.ts";
+import { arrayLoss, seeded } from "./array-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import type { DistillEvent } from "./events.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
@@ -79,11 +80,8 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     );
     const useLabels = data.hasLabels && (!strategy || strategy.alpha > 0);
     const emission = strategy ? emissionOf(strategy) : supervised;
-    if (!emission)
-      throw new DistillError(
-        "E_OPTION",
-        `${strategy?.constructor.name} has no emission into the training step; use one of the strategies of onnx-distill`,
-      );
+    // A strategy on arrays alone trains too, by the slower way round.
+    const onArrays = emission ? undefined : strategy;
     const compiled = compileStep({
       student,
       known,
@@ -95,7 +93,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         student: t.student,
         teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
       })),
-      loss: emission,
+      loss: emission ?? seeded,
       optimizer,
       clipNorm: o.clipNorm,
       freeze: o.freeze,
@@ -112,7 +110,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
     if (run && !checkpoint) run.writeJson("run.json", { ...identity, started: new Date().toISOString() });
 
-    const runner = await StepRunner.load(compiled, runtime, o.seed);
+    const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays !== undefined);
     held.push(runner);
     if (checkpoint) runner.restore(checkpoint.state);
     let step = checkpoint?.step ?? 0;
@@ -180,19 +178,27 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         const batch = await data.read(samples);
         const inputs = augments ? augmented(batch.inputs, data, o, epoch, samples) : batch.inputs;
         const feeds: Record<string, Tensor> = { ...feedStudent(inputs) };
-        if (teacher) {
-          const said = cache ? cache.gather(samples) : await teacher.run(inputs);
+        const said = cache ? cache.gather(samples) : await teacher?.run(inputs);
+        if (said) {
           feeds[names.teacherLogits] = said.logits;
           for (const t of o.taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
         }
         if (useLabels) feeds[names.labels] = oneHot(batch.labels as Int32Array, classes, samples);
         const learningRate = rate(step);
-        const { losses, accept } = await runner.run(usedBy(compiled.step.inputs, feeds), step, learningRate);
+        const arrays =
+          onArrays &&
+          arrayLoss(onArrays, await runner.forward(feeds, step), said as TeacherOutputs, feeds[names.labels]);
+        const ran = await runner.run(
+          usedBy(compiled.step.inputs, { ...feeds, ...arrays?.seeds }),
+          step,
+          learningRate,
+        );
+        const losses = arrays?.losses ?? ran.losses;
         if (!Number.isFinite(losses.loss)) {
           save();
           throw diverged(step, losses, learningRate, run?.path);
         }
-        accept();
+        ran.accept();
         step++;
         const event = { type: "step", step, epoch, learningRate, losses } as const;
         if (run && (step % o.logEvery === 0 || step === total)) run.log({ ...event });

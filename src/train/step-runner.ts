@@ -1,5 +1,6 @@
 // Runs compiled steps and owns the state between them: two sets of vectors that change places at each step, so that a
 // step that fails or diverges leaves the last good state untouched.
+import { DistillError } from "../base/errors.ts";
 import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { type CompiledStep, names } from "../compile/compile-step.ts";
@@ -10,17 +11,27 @@ import type { Runtime, Session } from "../runtime/session.ts";
 export class StepRunner {
   readonly compiled: CompiledStep;
   readonly #session: Session;
+  readonly #forward: Session | undefined;
   readonly #seed: number;
   #current: Record<string, Tensor>;
   #spare: Record<string, Tensor>;
 
-  static async load(compiled: CompiledStep, runtime: Runtime, seed: number): Promise<StepRunner> {
-    return new StepRunner(compiled, await runtime.load(writeGraph(compiled.step)), seed);
+  /** `withForward`: `forward` will be asked for. */
+  static async load(
+    compiled: CompiledStep,
+    runtime: Runtime,
+    seed: number,
+    withForward = false,
+  ): Promise<StepRunner> {
+    const session = await runtime.load(writeGraph(compiled.step));
+    const forward = withForward ? await runtime.load(writeGraph(compiled.forward())) : undefined;
+    return new StepRunner(compiled, session, forward, seed);
   }
 
-  private constructor(compiled: CompiledStep, session: Session, seed: number) {
+  private constructor(compiled: CompiledStep, session: Session, forward: Session | undefined, seed: number) {
     this.compiled = compiled;
     this.#session = session;
+    this.#forward = forward;
     this.#seed = seed;
     const vector = (data: Float32Array): Tensor => ({ dtype: "float32", dims: [data.length], data });
     this.#current = {};
@@ -60,6 +71,24 @@ export class StepRunner {
     };
   }
 
+  /** Logits and taps of the student as it stands, in training form. */
+  async forward(
+    data: Readonly<Record<string, Tensor>>,
+    step: number,
+  ): Promise<{ logits: Tensor; taps: Record<string, Tensor> }> {
+    if (!this.#forward) throw new DistillError("E_OPTION", "this step was loaded without its forward pass");
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(step) };
+    for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
+    const out = await this.#forward.run(
+      Object.fromEntries(this.#forward.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
+    );
+    const { [names.forwardLogits]: logits, ...rest } = out;
+    const taps = Object.entries(rest).map(
+      ([name, t]) => [name.slice(names.forwardTap("").length), t] as const,
+    );
+    return { logits: logits as Tensor, taps: Object.fromEntries(taps) };
+  }
+
   /** The state as named vectors (live: copy what is to be kept). */
   get state(): ReadonlyMap<string, Float32Array> {
     return new Map(Object.entries(this.#current).map(([key, t]) => [key, t.data as Float32Array]));
@@ -79,8 +108,9 @@ export class StepRunner {
     return all;
   }
 
-  release(): Promise<void> {
-    return this.#session.release();
+  async release(): Promise<void> {
+    await this.#session.release();
+    await this.#forward?.release();
   }
 
   #masks(step: number): Record<string, Tensor> {

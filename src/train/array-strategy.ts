@@ -1,0 +1,122 @@
+// Trains with a strategy that exists on arrays only, by the slower way round: the student's forward pass, the strategy's
+// loss and gradient in TypeScript, then a compiled step whose loss is Σ gradient · output, so that its backward pass starts
+// from the strategy's gradient.
+import { DistillError } from "../base/errors.ts";
+import { sizeOf, type Tensor } from "../base/tensor.ts";
+import { typeOf } from "../graph/graph.ts";
+import type { LossEmission } from "../losses/index.ts";
+import { neuronAxis } from "../losses/selectivity.ts";
+import {
+  type DistillationStrategy,
+  type IntermediateActivationStrategy,
+  IntermediateActivations,
+  Matrix,
+} from "../strategies/index.ts";
+import type { TeacherOutputs } from "./teacher.ts";
+
+const seedLogits = "seed/logits";
+const seedTap = (tap: string): string => `seed/tap/${tap}`;
+
+/** Σ seed · value over the logits and the taps, the seeds being inputs of the step. */
+export const seeded: LossEmission = ({ b, studentLogits, taps }) => {
+  const term = (name: string, value: typeof studentLogits) =>
+    b.reduceSum(b.mul(value, b.graph.addInput(name, typeOf(value))));
+  const parts = [term(seedLogits, studentLogits), ...taps.map((t) => term(seedTap(t.name), t.student))];
+  return [{ name: "seeded", value: parts.reduce((a, c) => b.add(a, c)) }];
+};
+
+export interface ArrayLoss {
+  readonly losses: Record<string, number>;
+  /** Feeds of the seeded step. */
+  readonly seeds: Record<string, Tensor>;
+}
+
+/** The strategy's loss and gradient for one batch. `student.taps` are by tap name, as the graph gives them. */
+export function arrayLoss(
+  strategy: DistillationStrategy,
+  student: TeacherOutputs,
+  teacher: TeacherOutputs,
+  labels: Tensor | undefined,
+): ArrayLoss {
+  const [s, t, y] = [asMatrix(student.logits), asMatrix(teacher.logits), labels && asMatrix(labels)];
+  const output = strategy.computeLoss(s, t, y);
+  const seeds: Record<string, Tensor> = {
+    [seedLogits]: like(student.logits, strategy.computeGradient(s, t, y)),
+  };
+  let intermediate = 0;
+  if (hasIntermediate(strategy)) {
+    const [ofStudent, ofTeacher] = [activations(student), activations(teacher)];
+    intermediate = strategy.computeIntermediateLoss(ofStudent, ofTeacher);
+    const gradients = strategy.computeIntermediateGradient(ofStudent, ofTeacher);
+    for (const [name, value] of Object.entries(student.taps)) {
+      const gradient = gradients.get(name);
+      if (gradient) seeds[seedTap(name)] = like(value, gradient);
+    }
+  }
+  for (const [name, value] of Object.entries(student.taps))
+    seeds[seedTap(name)] ??= {
+      dtype: "float32",
+      dims: value.dims,
+      data: new Float32Array(sizeOf(value.dims)),
+    };
+  return {
+    losses: {
+      loss: output + intermediate,
+      "loss/output": output,
+      ...(hasIntermediate(strategy) ? { "loss/intermediate": intermediate } : {}),
+    },
+    seeds,
+  };
+}
+
+function hasIntermediate(
+  s: DistillationStrategy,
+): s is DistillationStrategy & IntermediateActivationStrategy {
+  return "computeIntermediateLoss" in s && "computeIntermediateGradient" in s;
+}
+
+function activations(outputs: TeacherOutputs): IntermediateActivations {
+  const all = new IntermediateActivations();
+  for (const [name, t] of Object.entries(outputs.taps)) all.add(name, asMatrix(t));
+  return all;
+}
+
+/** [samples, neurons] of a tensor [N, C], [N, T, C] or [N, C, …space]. */
+export function asMatrix(t: Tensor): Matrix {
+  const neurons = t.dims[neuronAxis(t.dims.length)] as number;
+  const data = t.data as Float32Array;
+  if (t.dims.length < 4) return new Matrix(data.length / neurons, neurons, data);
+  return new Matrix(data.length / neurons, neurons, moveNeurons(data, t.dims, "last"));
+}
+
+/** A gradient [samples, neurons] in the layout of the tensor it belongs to. */
+function like(t: Tensor, gradient: Matrix): Tensor {
+  const neurons = t.dims[neuronAxis(t.dims.length)] as number;
+  if (gradient.columns !== neurons || gradient.rows * gradient.columns !== sizeOf(t.dims))
+    throw new DistillError(
+      "E_SHAPE",
+      `the strategy's gradient is [${gradient.rows},${gradient.columns}] for a value of shape [${t.dims}]; return one like its first argument`,
+    );
+  const data = Float32Array.from(gradient.data);
+  return {
+    dtype: "float32",
+    dims: t.dims,
+    data: t.dims.length < 4 ? data : moveNeurons(data, t.dims, "second"),
+  };
+}
+
+/** [N, C, L] -> [N, L, C] ("last") or back ("second"). */
+function moveNeurons(data: Float32Array, dims: readonly number[], to: "last" | "second"): Float32Array {
+  const [n, c] = dims as [number, number];
+  const length = data.length / (n * c);
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < n; i++)
+    for (let k = 0; k < c; k++)
+      for (let l = 0; l < length; l++) {
+        const second = (i * c + k) * length + l;
+        const last = (i * length + l) * c + k;
+        if (to === "last") out[last] = data[second] as number;
+        else out[second] = data[last] as number;
+      }
+  return out;
+}
