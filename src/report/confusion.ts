@@ -146,7 +146,7 @@ function heatMap(c: Confusion): Html {
           dx: 62,
           textAnchor: "end",
           text: (d: { r: number }) => formatPercent(d.r),
-          fontSize,
+          fontSize: Math.max(10, fontSize),
         },
       ),
       Plot.text(["recall"], {

@@ -84,7 +84,7 @@ function stepChart(
       alt: `Line chart: ${unit} over training steps, one line per run`,
       width,
       height: 220,
-      marginLeft: 50,
+      marginLeft: 58,
       marginBottom: 38,
       x: { label: "step →", ticks: 5, tickFormat: formatCompact, nice: false },
       y: {
@@ -179,7 +179,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
       alt: `Line chart: ${METRICS.has(key) ? metric.title.toLowerCase() : "a metric"} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
       width,
       height: 220,
-      marginLeft: 50,
+      marginLeft: 58,
       marginBottom: 38,
       x: {
         label: "epoch →",

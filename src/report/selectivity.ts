@@ -40,6 +40,11 @@ function sidesOf(s: SelectivityScores): Side[] {
   return sides.filter((side) => side.scores.some(isFiniteNumber));
 }
 
+/** Neuron i of the one is meant to become neuron i of the other only where there are equally many. */
+function isMatched(s: SelectivityScores): boolean {
+  return sidesOf(s).every((side) => side.scores.length === s.teacher.length);
+}
+
 export function selectivityPart(s: SelectivityScores): Html {
   const metric = METRICS.get(s.metric) ?? { axis: s.metric, means: `the score “${s.metric}”` };
   const sides = sidesOf(s);
@@ -48,7 +53,7 @@ export function selectivityPart(s: SelectivityScores): Html {
   if (!s.teacher.some(isFiniteNumber) || sides.length === 0)
     return html`<div class="part">${head}<p>No scores were recorded here.</p></div>`;
   const scale = chooseScale([...s.teacher, ...sides.flatMap((side) => side.scores)], true);
-  const matched = sides.every((side) => side.scores.length === neurons);
+  const matched = isMatched(s);
   const over = s.samples === undefined ? "" : `, over ${formatCount(s.samples)} samples`;
   const items: LegendItem[] = [
     { label: "teacher", color: TEACHER, mark: "dash" },
@@ -69,6 +74,7 @@ ${matched && neurons > FEW_NEURONS && byNeuron(s, sides, scale, metric.axis, ite
 
 /** One sentence from the mean squared differences: nearer is nearer, farther farther. */
 export function verdict(s: SelectivityScores): string {
+  if (!isMatched(s)) return "";
   const before = meanSquaredDifference(s.teacher, s.before);
   const after = meanSquaredDifference(s.teacher, s.after);
   const alone = meanSquaredDifference(s.teacher, s.labelsOnly ?? []);
@@ -92,6 +98,7 @@ function formatTimes(ratio: number): string {
 }
 
 function figuresTable(s: SelectivityScores, sides: readonly Side[]): Html {
+  const matched = isMatched(s);
   const median = (scores: readonly Figure[]) => formatNumber(quantile(sortedFinite(scores), 0.5));
   const missing = (scores: readonly Figure[]) => scores.length - scores.filter(isFiniteNumber).length;
   const anyMissing = [s.teacher, ...sides.map((x) => x.scores)].some((x) => missing(x) > 0);
@@ -105,8 +112,8 @@ function figuresTable(s: SelectivityScores, sides: readonly Side[]): Html {
 ${row("teacher", TEACHER, [MISSING, MISSING, median(s.teacher), ...gaps(s.teacher)])}
 ${sides.map((side) =>
   row(side.name, side.color, [
-    formatNumber(meanSquaredDifference(s.teacher, side.scores)),
-    formatFixed(correlation(s.teacher, side.scores), 3),
+    matched ? formatNumber(meanSquaredDifference(s.teacher, side.scores)) : MISSING,
+    matched ? formatFixed(correlation(s.teacher, side.scores), 3) : MISSING,
     median(side.scores),
     ...gaps(side.scores),
   ]),

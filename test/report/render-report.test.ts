@@ -136,13 +136,33 @@ it("escapes names from users' files wherever they stand", () => {
   expect(textOf(page, "h1")[0]).toBe(evil.replace("\0", " ").replace("\u001b", " "));
 });
 
+const cases = incompleteReports();
+
 describe("missing pieces", () => {
+  it.each(Object.entries(cases))("%s", (_, data) => {
+    const page = renderReport(data);
+    expectWellFormed(page);
+    expect(BROKEN.exec(page)).toBe(null);
+  });
+
+  it("leaves out sections without data", () => {
+    expect(textOf(renderReport(cases.nothing!), "h2")).toEqual([]);
+    expect(textOf(renderReport(cases["no teacher"]!), "h2")).toEqual([
+      "Models",
+      "Progress over epochs",
+      "Losses, term by term",
+      "Notes",
+    ]);
+  });
+});
+
+function incompleteReports(): Record<string, ReportData> {
   const full = sampleReport();
   const bare: ReportData = { title: "t", created: "", models: [], runs: [] };
   const [teacher, alone, distilled] = full.models;
   const run = (steps: number, epochs: number) => sampleRun("student, distilled", steps, epochs, true, 0.88);
   const scores = sampleScores("a", "variance", 8);
-  const cases: Record<string, ReportData> = {
+  return {
     nothing: bare,
     "no teacher": { ...bare, models: [alone!], runs: [run(20, 2)] },
     "no labels": {
@@ -224,21 +244,13 @@ describe("missing pieces", () => {
       },
     },
   };
-  it.each(Object.entries(cases))("%s", (_, data) => {
-    const page = renderReport(data);
-    expectWellFormed(page);
-    expect(BROKEN.exec(page)).toBe(null);
-  });
+}
 
-  it("leaves out sections without data", () => {
-    expect(textOf(renderReport(bare), "h2")).toEqual([]);
-    expect(textOf(renderReport(cases["no teacher"]!), "h2")).toEqual([
-      "Models",
-      "Progress over epochs",
-      "Losses, term by term",
-      "Notes",
-    ]);
-  });
+it("compares no neuron with another where teacher and student have different numbers of them", () => {
+  const page = renderReport(cases["different numbers of neurons"]!);
+  expect(textOf(page, "#selectivity figure h3")).toEqual(["Sorted scores"]);
+  expect(textOf(page, "#selectivity tbody tr").at(-1)).toBe("student after distillation––1.5");
+  expect(textOf(page, "#selectivity p").join(" ")).not.toContain("Training");
 });
 
 describe("large runs", () => {
