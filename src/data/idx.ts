@@ -67,7 +67,7 @@ export async function readIdx(bytes: Uint8Array, source: string): Promise<IdxArr
 
 /** A copy with the bytes of every element reversed: IDX is big-endian, typed arrays are little-endian. */
 function swapped(bytes: Uint8Array, width: number): Uint8Array {
-  const out = bytes.slice();
+  const out = new Uint8Array(bytes);
   for (let i = 0; i < out.length; i += width) out.subarray(i, i + width).reverse();
   return out;
 }

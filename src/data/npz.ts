@@ -78,7 +78,7 @@ function unzip(
 function readNpy(file: Uint8Array, source: string): Tensor {
   let array: ReturnType<typeof parse>;
   try {
-    const whole = file.byteLength === file.buffer.byteLength ? file : file.slice();
+    const whole = file.byteLength === file.buffer.byteLength ? file : new Uint8Array(file);
     array = parse(whole.buffer as ArrayBuffer);
   } catch (cause) {
     throw new DistillError(

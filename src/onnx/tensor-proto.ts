@@ -66,12 +66,12 @@ export function decodeTensor(proto: TensorProto, what: string, external: Externa
   const byteLength = count * bytesPerElement(dtype);
   if (isExternal(proto)) {
     const bytes = externalBytes(proto, byteLength, what, external);
-    return lazily(dtype, dims, () => arrayFromBytes(dtype, bytes.slice()));
+    return lazily(dtype, dims, () => arrayFromBytes(dtype, new Uint8Array(bytes)));
   }
   const typed = typedField(proto, dtype);
   if (isFieldSet(proto, field.rawData) && (proto.rawData.length > 0 || typed.length === 0)) {
     expect(proto.rawData.length, byteLength, "bytes");
-    return lazily(dtype, dims, () => arrayFromBytes(dtype, proto.rawData.slice()));
+    return lazily(dtype, dims, () => arrayFromBytes(dtype, new Uint8Array(proto.rawData)));
   }
   expect(typed.length, count, "elements");
   return lazily(dtype, dims, () => fill(newArray(dtype, count), typed));
