@@ -77,7 +77,7 @@ const selu = defineOp({
 /** y = x for x > 0, else α(exp(x/α) − 1): α·Elu(x/α; 1). */
 const celu = defineOp({
   op: "Celu",
-  versions: [12],
+  versions: [12, 28],
   composed: true,
   emit: ({ b, x, attr }) => {
     const alpha = attr.float("alpha", 1);

@@ -186,7 +186,7 @@ const step = (op: string, versions: readonly number[]) =>
 /** y = a mod c: the sign of c, or with fmod=1 that of a;  da = dy. The divisor has no gradient here. */
 const mod = defineOp({
   op: "Mod",
-  versions: [10, 13],
+  versions: [10, 13, 28],
   emit: oneNode,
   infer: broadcasting,
   grad: ({ dy }) => [() => dy(0), notDifferentiable],
@@ -195,7 +195,7 @@ const mod = defineOp({
 /** y = x as another element type;  dx = dy cast back between floats, else zero: integers and bools carry no gradient. */
 const cast = defineOp({
   op: "Cast",
-  versions: [6, 9, 13, 19, 21],
+  versions: [6, 9, 13, 19, 21, 23, 24, 25, 28],
   emit: ({ b, x, attr, where }) => [b.cast(x(0), dtypeFromOnnx(attr.int("to"), where))],
   infer: (c) => [{ dtype: dtypeFromOnnx(c.attr.int("to"), c.where), dims: c.dims(0) }],
   grad: ({ b, x, y, dy }) => {
@@ -208,7 +208,7 @@ const cast = defineOp({
 /** Cast of the first input to the element type of the second. */
 const castLike = defineOp({
   op: "CastLike",
-  versions: [15, 19, 21],
+  versions: [15, 19, 21, 23, 24, 25],
   composed: true,
   emit: ({ b, x }) => [b.cast(x(0), x(1).type?.dtype ?? "float32")],
 });
@@ -240,7 +240,7 @@ const clip = defineOp({
 /** y = x. A user's Identity makes no node; the builder's stopGradient does, and gives it a gradient of its own. */
 const identity = defineOp({
   op: "Identity",
-  versions: [1, 13, 14, 16, 19, 21],
+  versions: [1, 13, 14, 16, 19, 21, 23, 24, 25],
   emit: ({ x }) => [x(0)],
   infer: sameAsFirst,
   grad: ({ dy }) => [() => dy(0)],

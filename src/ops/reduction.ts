@@ -128,12 +128,12 @@ const reduceSumSquare = reduction("ReduceSumSquare", since18, 18, ({ b, x, dy })
 );
 
 /** y = log Σx;  dx = dy/Σx = dy·e⁻ʸ. */
-const reduceLogSum = reduction("ReduceLogSum", since18, 18, ({ b, y, dy, spread }) =>
+const reduceLogSum = reduction("ReduceLogSum", [...since18, 28], 18, ({ b, y, dy, spread }) =>
   spread(b.mul(dy(), b.exp(b.neg(y())))),
 );
 
 /** y = log Σeˣ;  dx = dy·exp(x − y). */
-const reduceLogSumExp = reduction("ReduceLogSumExp", since18, 18, ({ b, x, y, dy }) =>
+const reduceLogSumExp = reduction("ReduceLogSumExp", [...since18, 28], 18, ({ b, x, y, dy }) =>
   b.mul(b.exp(b.sub(x, y())), dy()),
 );
 
@@ -184,7 +184,7 @@ const cumSum = defineOp({
 /** The k largest (largest=0: smallest) along an axis, and where they were;  dx = dy put back to those places, else 0. */
 const topK = defineOp({
   op: "TopK",
-  versions: [1, 10, 11],
+  versions: [1, 10, 11, 24],
   emit: ({ b, x, numbers, attr, version }) => {
     const k = version === 1 ? attr.int("k") : (numbers(1)[0] ?? 0);
     const attributes = {
