@@ -8,10 +8,18 @@ import { type GradContext, type GradEntry, isComposite, notDifferentiable, zero 
 
 type Unit = Node | Region;
 
-/** The gradient of scalar `loss` with respect to each of `wrt`; undefined where the loss does not depend on it. */
-export function differentiate(b: Builder, loss: Value, wrt: readonly Value[]): Map<Value, Value | undefined> {
+/**
+ * The gradient of scalar `loss` with respect to each of `wrt`; undefined where the loss does not depend on it. Messages
+ * call a value of `wrt` by its name in `userNames`, where it has one.
+ */
+export function differentiate(
+  b: Builder,
+  loss: Value,
+  wrt: readonly Value[],
+  userNames?: ReadonlyMap<Value, string>,
+): Map<Value, Value | undefined> {
   const type = typeOf(loss);
-  return vectorJacobianProduct(b, [[loss, b.full(type, 1)]], wrt);
+  return vectorJacobianProduct(b, [[loss, b.full(type, 1)]], wrt, userNames);
 }
 
 /** Σ over the seeds of (∂y/∂x)ᵀ·seed, for every x in `wrt`. */
@@ -19,6 +27,7 @@ export function vectorJacobianProduct(
   b: Builder,
   seeds: readonly (readonly [Value, Value])[],
   wrt: readonly Value[],
+  userNames: ReadonlyMap<Value, string> = new Map(),
 ): Map<Value, Value | undefined> {
   const order = unitsUpTo(
     b,
@@ -66,7 +75,7 @@ export function vectorJacobianProduct(
         const entry = entries[i];
         if (entry === zero) return;
         if (entry === undefined || entry === notDifferentiable)
-          throw noGradient(unit, source.get(x) as Value, i);
+          throw noGradient(unit, userNames.get(source.get(x) as Value) ?? (source.get(x) as Value).name, i);
         give(x, b.sumTo(entry(), typeOf(x).dims));
       });
     });
@@ -136,12 +145,12 @@ function describe(unit: Unit): string {
   return `${node?.op} at node "${node?.name}"`;
 }
 
-function noGradient(unit: Unit, parameter: Value, input: number): DistillError {
+function noGradient(unit: Unit, parameter: string, input: number): DistillError {
   const node = "op" in unit ? unit : unit.outputs[0]?.producer;
   return new DistillError(
     "E_NO_GRADIENT",
-    `no gradient rule for ${node?.op} (input ${input}) at node "${node?.name}", needed by "${parameter.name}". ` +
-      `Freeze it with --freeze '${freezePattern(parameter.name)}', or add a rule in src/ops.`,
+    `no gradient rule for ${node?.op} (input ${input}) at node "${node?.name}", needed by "${parameter}". ` +
+      `Freeze it with --freeze '${freezePattern(parameter)}', or add a rule in src/ops.`,
   );
 }
 

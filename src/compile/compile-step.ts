@@ -269,7 +269,8 @@ function emitGradients(b: Builder, plan: Plan) {
       "the loss has no term: give a teacher, labels, or a tap with a weight above 0",
     );
   const loss = parts.map((t) => t.value).reduce((a, c) => b.add(a, c));
-  const found = differentiate(b, loss, [...views.values()]);
+  const userNames = new Map([...views].map(([name, view]) => [view, name]));
+  const found = differentiate(b, loss, [...views.values()], userNames);
   const gradients = new Map<string, Value>();
   for (const [name, view] of views) gradients.set(name, found.get(view) ?? b.full(typeOf(view), 0));
   const packed = new Map(

@@ -19,7 +19,7 @@ import {
 const conv = defineOp({
   op: "Conv",
   versions: [1, 11, 22],
-  weights: [2],
+  weights: [1, 2],
   emit: (c) => {
     const [x, w] = sameRank(c.b.dims(c.x(0)), c.b.dims(c.x(1)), c.where);
     const window = readWindow(c.attr, x.slice(2), w.slice(2), c.where);
@@ -49,7 +49,7 @@ const conv = defineOp({
 const convTranspose = defineOp({
   op: "ConvTranspose",
   versions: [1, 11, 22],
-  weights: [2],
+  weights: [1, 2],
   emit: (c) => {
     const [x, w] = sameRank(c.b.dims(c.x(0)), c.b.dims(c.x(1)), c.where);
     const { window, outputPadding } = readTransposedWindow(c.attr, x.slice(2), w.slice(2), c.where);

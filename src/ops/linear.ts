@@ -52,6 +52,7 @@ const fusedMatMul = defineOp({
 const gemm = defineOp({
   op: "Gemm",
   versions: [7, 9, 11, 13],
+  weights: [1, 2],
   emit: oneNode,
   infer: (c) => {
     const { transA, transB } = readProduct(c.attr);
