@@ -1,6 +1,7 @@
 // Neuron selectivity as graph values: the emitted twin of NeuronSelectivityDistillationStrategy's intermediate loss.
 // Works on maps where they lie: reductions run over the sample axes, nothing is transposed to [samples, neurons].
-import { sizeOf } from "../base/tensor.ts";
+import { DistillError } from "../base/errors.ts";
+import { formatShape, sizeOf } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import {
@@ -96,7 +97,13 @@ export function selectivityLoss(
   const score = (x: Value): Value => {
     const dims = b.dims(x);
     const neurons = dims[neuronAxis(dims.length)] as number;
-    return b.reshape(scores[metric](b, x, sizeOf(dims) / neurons), [neurons]);
+    const samples = sizeOf(dims) / neurons;
+    if (samples < 2)
+      throw new DistillError(
+        "E_SHAPE",
+        `selectivity of ${formatShape(dims)}: one sample does not show how a neuron varies; train with a batch of two or more`,
+      );
+    return b.reshape(scores[metric](b, x, samples), [neurons]);
   };
   const difference = b.sub(score(student), score(teacher));
   return b.scale(b.reduceSum(b.square(difference)), weight / (b.dims(difference)[0] as number));
