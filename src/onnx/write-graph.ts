@@ -11,7 +11,7 @@ import {
   ValueInfoProtoSchema,
 } from "onnx-buf";
 import { DistillError } from "../base/errors.ts";
-import type { TensorType } from "../base/tensor.ts";
+import type { ValueInfo } from "../base/value-info.ts";
 import { type Graph, type Node, typeOf, type Value } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import { dataTypeOf } from "./proto.ts";
@@ -21,6 +21,11 @@ import { encodeTensor } from "./tensor-proto.ts";
 const irVersion = 10n;
 /** Domains that may be used without being listed in `graph.opsets`, and the version meant then. */
 const impliedOpsets: ReadonlyMap<string, number> = new Map([["com.microsoft", 1]]);
+
+export interface WriteGraphOptions {
+  /** Declarations of inputs and outputs with open dimensions, by name; the others are declared by `Value.type`. */
+  readonly declared?: readonly ValueInfo[];
+}
 
 /**
  * The graph as an ONNX model: IR version 10, constants as raw initialisers, the opsets of `graph.opsets` (and
@@ -32,7 +37,8 @@ const impliedOpsets: ReadonlyMap<string, number> = new Map([["com.microsoft", 1]
  * @example
  * const session = await runtime.load(writeGraph(graph));
  */
-export function writeGraph(graph: Graph): Uint8Array {
+export function writeGraph(graph: Graph, options: WriteGraphOptions = {}): Uint8Array {
+  const declared = new Map(options.declared?.map((info) => [info.name, info]));
   const opsets = new Map(graph.opsets);
   for (const node of graph.nodes) {
     if (opsets.has(node.domain)) continue;
@@ -54,8 +60,8 @@ export function writeGraph(graph: Graph): Uint8Array {
       name: graph.name,
       node: graph.nodes.map(encodeNode),
       initializer: [...graph.constants].map(([value, tensor]) => encodeTensor(tensor, value.name)),
-      input: graph.inputs.map((value) => encodeValue(value, typeOf(value))),
-      output: graph.outputs.map((value) => encodeValue(value, value.type)),
+      input: graph.inputs.map((value) => encodeValue(value, declared.get(value.name) ?? typeOf(value))),
+      output: graph.outputs.map((value) => encodeValue(value, declared.get(value.name) ?? value.type)),
     },
   });
   return toBinary(ModelProtoSchema, model);
@@ -80,14 +86,20 @@ function names(values: readonly (Value | undefined)[]): string[] {
   return list;
 }
 
-function encodeValue(value: Value, type: TensorType | undefined): ValueInfoProto {
+function encodeValue(value: Value, type: Pick<ValueInfo, "dtype" | "dims"> | undefined): ValueInfoProto {
   if (!type) return create(ValueInfoProtoSchema, { name: value.name });
   const tensorType = create(TypeProto_TensorSchema, {
     elemType: dataTypeOf(type.dtype),
-    shape: { dim: type.dims.map((d) => ({ value: { case: "dimValue" as const, value: BigInt(d) } })) },
+    shape: { dim: type.dims.map(encodeDimension) },
   });
   return create(ValueInfoProtoSchema, {
     name: value.name,
     type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensorType } }),
   });
+}
+
+/** "?" is a dimension that is open and has no name. */
+function encodeDimension(d: number | string) {
+  if (typeof d === "number") return { value: { case: "dimValue" as const, value: BigInt(d) } };
+  return d === "?" ? {} : { value: { case: "dimParam" as const, value: d } };
 }
