@@ -33,6 +33,7 @@ import {
 } from "../../src/nn/index.ts";
 import { modelBytes, withOutputs } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
+import { opTable } from "../../src/ops/index.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { testRandom } from "../gradient-checker.ts";
 
@@ -162,6 +163,23 @@ describe("values", () => {
       expect(y.data[i]).toBeCloseTo(v, 5);
     });
   });
+});
+
+it("every op that a layer writes can be part of a student", () => {
+  const layers = [
+    conv(4, 3),
+    batchNorm(),
+    relu(),
+    relu6(),
+    leakyRelu(),
+    sigmoid(),
+    tanh(),
+    hardSwish(),
+    silu(),
+  ];
+  const more = [gelu(), maxPool(2), residual(averagePool(1)), globalMaxPool({ flatten: false })];
+  const model = build(sequential(...layers, ...more, globalAveragePool(), dropout(), linear(3)));
+  expect(model.graph.nodes.map((n) => n.op).filter((op) => !opTable.has(op))).toEqual([]);
 });
 
 describe("names", () => {
