@@ -20,7 +20,12 @@ const rooms = [
 module.exports = {
   forbidden: [
     // Types may refer to each other across two files; code may not.
-    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     { name: "not-to-unresolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
     ...rooms.map((room, i) => ({
       name: `${room}-imports-upwards-only`,
