@@ -25,6 +25,7 @@ import { arrayLoss, seeded } from "./array-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import type { DistillEvent } from "./events.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
+import { modelSize } from "./model-figures.ts";
 import { type DistillOptions, type Monitor, type Resolved, resolveOptions } from "./options.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
@@ -116,7 +117,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let step = checkpoint?.step ?? 0;
     let best = checkpoint?.best;
     let bestStep = checkpoint?.bestStep;
-    let bestMetrics: Metrics = {};
+    let bestMetrics: Metrics = checkpoint ? metricsAt(run as RunFolder, bestStep) : {};
     let bestStudent: Uint8Array | undefined;
 
     const notes: string[] = [];
@@ -137,7 +138,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       stepsPerEpoch,
       epochs: o.epochs,
       resumedAt: step,
-      parameters: parameterCount(student),
+      parameters: modelSize(student).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
       notes,
     };
@@ -345,13 +346,6 @@ function checkClasses(
     );
 }
 
-function parameterCount(model: Model): number {
-  let n = 0;
-  for (const t of model.graph.constants.values())
-    if (t.dtype === "float32" && t.data.length > 1) n += t.data.length;
-  return n;
-}
-
 /** Only what the step's graph takes: a loss at weight 0 asks for no labels. */
 function usedBy(
   inputs: readonly { readonly name: string }[],
@@ -473,6 +467,16 @@ function resumePoint(run: RunFolder, identity: { config: Record<string, unknown>
       );
   }
   return run.loadCheckpoint();
+}
+
+/** What an earlier part of the run measured of the student of that step. */
+function metricsAt(run: RunFolder, step: number | undefined): Metrics {
+  const entry = run
+    .entries()
+    .findLast((e) => e.type === "evaluation" && e.who === "student" && e.step === step);
+  if (!entry) return {};
+  const { type, who, step: _, epoch, best, ...metrics } = entry;
+  return metrics;
 }
 
 function diverged(

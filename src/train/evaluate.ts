@@ -96,6 +96,14 @@ export async function evaluate(
   };
 }
 
+/** Share of each class's samples that were recognised; null for a class without samples. */
+export function recalls(confusion: readonly (readonly number[])[]): (number | null)[] {
+  return confusion.map((row, i) => {
+    const all = row.reduce((a, b) => a + b, 0);
+    return all === 0 ? null : (row[i] as number) / all;
+  });
+}
+
 function argmax(row: Float32Array): number {
   let best = 0;
   for (let c = 1; c < row.length; c++) if ((row[c] as number) > (row[best] as number)) best = c;

@@ -42,13 +42,18 @@ interface CheckpointIndex extends Counters {
 export class RunFolder {
   readonly path: string;
 
-  /** A new run; refuses a folder that holds one already. */
-  static create(path: string): RunFolder {
+  /** Refuses a folder that holds a run already. */
+  static refuse(path: string): void {
     if (existsSync(join(path, "run.json")))
       throw new DistillError(
         "E_RUN",
         `${path} holds a run already; continue it with --resume, or choose another --out`,
       );
+  }
+
+  /** A new run; refuses a folder that holds one already. */
+  static create(path: string): RunFolder {
+    RunFolder.refuse(path);
     guard(`make the run folder ${path}`, () => mkdirSync(join(path, "checkpoints"), { recursive: true }));
     return new RunFolder(path);
   }
@@ -165,6 +170,8 @@ export class RunFolder {
         // A damaged checkpoint: the one before it will do.
       }
     }
+    // The run begins anew, and so does its log.
+    if (existsSync(this.file("metrics.jsonl"))) truncateSync(this.file("metrics.jsonl"), 0);
     return undefined;
   }
 

@@ -1,0 +1,121 @@
+// The commands eval, inspect and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
+import type { Command } from "commander";
+import { dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
+import type { RunBody } from "./program.ts";
+
+export function addEval(program: Command, run: RunBody): void {
+  const command = program
+    .command("eval")
+    .summary("measure a model on labelled data")
+    .description(
+      "Measures a model: top-1 and top-5 accuracy, loss, recall of each class, time per sample, and how often it agrees with a teacher.",
+    )
+    .argument("<model>", "the .onnx file to measure");
+  for (const o of dataOptions(
+    "what to measure on: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels",
+  ))
+    command.addOption(o);
+  command
+    .addOption(
+      option("--split <part>", "which part of the data (default: test where there is one, else all)").choices(
+        ["train", "test"],
+      ),
+    )
+    .addOption(
+      option("--teacher <model>", "an .onnx file: how often both put the same class first is measured, too"),
+    )
+    .addOption(
+      option(
+        "--batch <n>",
+        "samples at a time (default: 128; a model made for a fixed batch: that)",
+        whole(1),
+      ),
+    )
+    .addOption(
+      option(
+        "--logits <value>",
+        "the value that holds the logits [batch, classes] (default: the first output)",
+      ),
+    )
+    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(threadsOption())
+    .addOption(jsonOption("print one JSON object instead of tables"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  onnx-distill eval runs/a/student.onnx --data mnist/ --mean 0.286 --std 0.353
+  onnx-distill eval student.onnx --data data.npz --split train --teacher teacher.onnx --json`,
+    )
+    .action((model: string, flags) =>
+      run(async (io) => (await import("./eval.ts")).evalCommand(model, flags, io)),
+    );
+}
+
+export function addInspect(program: Command, run: RunBody): void {
+  program
+    .command("inspect")
+    .summary("show what is in a model, where to tap it, what can be trained")
+    .description(
+      "Shows inputs, outputs, opsets, parameters and layers of a model with their shapes, which values make good taps, and which ops can be differentiated. The shapes come from one run on made-up inputs.",
+    )
+    .argument("<model>", "the .onnx file")
+    .addOption(
+      option(
+        "--batch <n>",
+        "samples in the run that shows the shapes (default: 2; a model made for a fixed batch: that)",
+        whole(1),
+      ),
+    )
+    .addOption(
+      option(
+        "--size <name=n>",
+        "size of an input dimension that the model leaves open; may be repeated",
+        sizes,
+      ),
+    )
+    .option("--all", "print every layer and every possible tap; without it long lists are folded")
+    .addOption(jsonOption("print one JSON object, with everything, instead of tables"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  onnx-distill inspect teacher.onnx
+  onnx-distill inspect detector.onnx --size height=64 --size width=256 --all
+  onnx-distill inspect student.onnx --json`,
+    )
+    .action((model: string, flags) =>
+      run(async (io) => (await import("./inspect.ts")).inspectCommand(model, flags, io)),
+    );
+}
+
+export function addDemo(program: Command, run: RunBody): void {
+  program
+    .command("demo")
+    .summary("watch a Fashion-MNIST teacher being distilled; needs no download")
+    .description(
+      "Trains the same small student twice on a subset of Fashion-MNIST that comes with the package, once from labels alone and once distilled from a pretrained teacher, and shows the difference. Takes less than 3 minutes on 2 cores.",
+    )
+    .addOption(
+      option(
+        "--seeds <n>",
+        "how many times, each from other weights and in another order (default: 1)",
+        whole(1),
+      ),
+    )
+    .addOption(option("--epochs <n>", "passes over the training images (default: 3)", whole(1)))
+    .addOption(option("--out <folder>", "where runs, student.onnx and report.html go (default: runs/demo)"))
+    .option("--force", "begin anew in a folder that holds a demo already")
+    .addOption(threadsOption())
+    .addOption(
+      jsonOption("print one JSON object a line: every event of both runs, and the comparison at the end"),
+    )
+    .addHelpText(
+      "after",
+      `
+Examples:
+  onnx-distill demo
+  onnx-distill demo --seeds 3 --out runs/demo-3`,
+    )
+    .action((flags) => run(async (io) => (await import("./demo.ts")).demoCommand(flags, io)));
+}

@@ -1,0 +1,3 @@
+export async function demoCommand(_f: object, _io: unknown): Promise<number> {
+  return 0;
+}

@@ -1,0 +1,117 @@
+// `onnx-distill eval`: one model on one part of a data set, as tables or as JSON.
+import { DistillError } from "../base/errors.ts";
+import { formatBytes, formatCount, formatNumber, formatPercent } from "../base/format.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
+import { createNodeRuntime } from "../runtime/ort-node.ts";
+import { recalls } from "../train/evaluate.ts";
+import { evaluateModel } from "../train/evaluate-model.ts";
+import { modelSize } from "../train/model-figures.ts";
+import { type CliIo, exitCodes } from "./io.ts";
+import { openPart } from "./open-data.ts";
+import { createProgress } from "./progress.ts";
+import { table } from "./table.ts";
+
+export interface EvalFlags {
+  data?: string;
+  mean?: number | number[];
+  std?: number | number[];
+  split?: "train" | "test";
+  teacher?: string;
+  batch?: number;
+  logits?: string;
+  teacherLogits?: string;
+  threads?: number;
+  json?: boolean;
+}
+
+export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Promise<number> {
+  if (flags.data === undefined) throw new DistillError("E_OPTION", "eval needs --data");
+  if (flags.teacherLogits !== undefined && flags.teacher === undefined)
+    throw new DistillError("E_OPTION", "--teacher-logits needs a --teacher");
+  const model = await readModelFile(path);
+  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
+  const dataset = await openPart(flags.data, flags.split, flags);
+  if (!dataset.hasLabels && !teacher)
+    throw new DistillError(
+      "E_DATA",
+      `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
+    );
+  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const measure = async (m: typeof model, label: string, logits?: string, teacherSays?: Int32Array) => {
+    const progress = createProgress({ stream: io.stderr, total: dataset.length, label, unit: "sample" });
+    try {
+      return await evaluateModel(m, dataset, {
+        runtime,
+        batch: flags.batch,
+        logits,
+        teacher: teacherSays,
+        onProgress: (done) => progress.update(done),
+      });
+    } finally {
+      progress.finish("");
+    }
+  };
+  const taught = teacher && (await measure(teacher, "teacher", flags.teacherLogits));
+  const found = await measure(model, "model", flags.logits, taught?.predictions);
+  const { confusion } = found;
+  const names = confusion?.map((_, i) => dataset.classNames?.[i] ?? String(i)) ?? [];
+  const recall = confusion && recalls(confusion);
+  const size = modelSize(model);
+  if (flags.json) {
+    const { metrics, msPerSample, samples, batch } = found;
+    const result = {
+      model: path,
+      data: flags.data,
+      samples,
+      batch,
+      ...metrics,
+      msPerSample,
+      parameters: size.parameters,
+      bytes: size.bytes,
+      ...(recall && {
+        classes: recall.map((r, i) => ({ name: names[i], samples: sum(confusion?.[i]), recall: r })),
+        confusion,
+      }),
+      ...(taught && {
+        teacher: { model: flags.teacher, ...taught.metrics, msPerSample: taught.msPerSample },
+      }),
+    };
+    io.stdout.write(`${JSON.stringify(result)}\n`);
+    return exitCodes.ok;
+  }
+  const { metrics } = found;
+  const rows: [string, string | undefined][] = [
+    ["top-1 accuracy", metrics.top1 === undefined ? undefined : formatPercent(metrics.top1, 2)],
+    ["top-5 accuracy", metrics.top5 === undefined ? undefined : formatPercent(metrics.top5, 2)],
+    ["loss (nats)", metrics.loss === undefined ? undefined : formatNumber(metrics.loss, 4)],
+    [
+      "agreement with the teacher",
+      metrics.agreement === undefined ? undefined : formatPercent(metrics.agreement, 2),
+    ],
+    [
+      "teacher's top-1 accuracy",
+      taught?.metrics.top1 === undefined ? undefined : formatPercent(taught.metrics.top1, 2),
+    ],
+    ["time per sample", `${formatNumber(found.msPerSample)} ms at batch ${found.batch}`],
+    ["parameters", formatCount(size.parameters)],
+    ["size", formatBytes(size.bytes)],
+  ];
+  io.stdout.write(`${path} on ${formatCount(found.samples)} samples of ${flags.data}\n`);
+  io.stdout.write(table(rows.filter((row): row is [string, string] => row[1] !== undefined)));
+  if (recall) {
+    io.stdout.write("\nrecall of each class\n");
+    io.stdout.write(
+      table(
+        recall.map((r, i) => [
+          names[i] as string,
+          formatPercent(r),
+          `of ${formatCount(sum(confusion?.[i]))}`,
+        ]),
+        [1, 2],
+      ),
+    );
+  }
+  return exitCodes.ok;
+}
+
+const sum = (row: readonly number[] | undefined): number => (row ?? []).reduce((a, b) => a + b, 0);

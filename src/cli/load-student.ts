@@ -1,0 +1,45 @@
+// `--student`: an ONNX file, or a JavaScript module that makes one.
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { DistillError } from "../base/errors.ts";
+import { modelBytes } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { readModel } from "../onnx/read-model.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
+
+const moduleEnding = /\.[cm]?[jt]s$/;
+
+/**
+ * A module's default export is the bytes of an ONNX model, a Model, or a function from the seed to one of these (or to
+ * a promise of one). Everything else is E_MODEL.
+ */
+export async function loadStudent(path: string, seed: number): Promise<Model> {
+  if (!moduleEnding.test(path)) return readModelFile(path);
+  const file = resolve(path);
+  if (!existsSync(file)) throw new DistillError("E_FILE", `${path}: no such file`);
+  let made: unknown;
+  try {
+    const exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
+    made = typeof exported === "function" ? await exported(seed) : await exported;
+  } catch (cause) {
+    if (cause instanceof DistillError) throw cause;
+    throw new DistillError("E_MODEL", `${path}: the module failed: ${(cause as Error)?.message ?? cause}`, {
+      cause,
+    });
+  }
+  if (made instanceof Uint8Array) return readModel(made, { source: path });
+  if (isModel(made)) {
+    modelBytes(made);
+    return made;
+  }
+  const found = made === undefined ? "nothing" : `a value of type ${typeof made}`;
+  throw new DistillError(
+    "E_MODEL",
+    `${path}: its default export gives ${found}; export the bytes of an ONNX model, a Model, or a function (seed) => one of these`,
+  );
+}
+
+function isModel(value: unknown): value is Model {
+  return typeof value === "object" && value !== null && "graph" in value && "source" in value;
+}

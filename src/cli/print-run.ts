@@ -1,0 +1,135 @@
+// Shows a training run while it goes: bar or plain lines on stderr, or every event as JSON on stdout. Prints what
+// happened; decides nothing about the run.
+import {
+  formatCount,
+  formatNumber,
+  formatPercent,
+  isFiniteNumber,
+  type MaybeNumber,
+} from "../base/format.ts";
+import type { Metrics } from "../train/evaluate.ts";
+import type { DistillEvent } from "../train/events.ts";
+import type { CliIo } from "./io.ts";
+import { createProgress, type Progress } from "./progress.ts";
+
+export type DoneEvent = Extract<DistillEvent, { type: "done" }>;
+type StartEvent = Extract<DistillEvent, { type: "start" }>;
+
+export interface FollowOptions {
+  readonly io: CliIo;
+  readonly json: boolean;
+  /** What is trained, e.g. "student"; stands in every JSON line as `run` where given. */
+  readonly label?: string;
+  /** Called once the run folder is there and before the first step. */
+  readonly onStart?: (event: StartEvent) => void;
+  /** Its abort is told to the user. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs the events to their end and returns the last one, and the last checkpoint's path. */
+export async function followRun(
+  events: AsyncIterable<DistillEvent>,
+  o: FollowOptions,
+): Promise<{ done: DoneEvent; checkpoint: string | undefined }> {
+  const label = o.label ?? "student";
+  let progress: Progress | undefined;
+  let start: StartEvent | undefined;
+  let teacher: Metrics = {};
+  let checkpoint: string | undefined;
+  let done: DoneEvent | undefined;
+  const say = (line: string): void => {
+    if (o.json) return;
+    if (progress) progress.log(line);
+    else o.io.stderr.write(`${line}\n`);
+  };
+  const show = (label: string, total: number, unit: string, begun = 0): Progress => {
+    if (!progress) progress = createProgress({ stream: o.io.stderr, total, label, unit, start: begun });
+    return progress;
+  };
+  const close = (text?: string): void => {
+    progress?.finish(text);
+    progress = undefined;
+  };
+  const stopping = (): void => say("stopping after this step and saving; once more quits at once");
+  o.signal.addEventListener("abort", stopping);
+  try {
+    for await (const event of events) {
+      if (o.json) o.io.stdout.write(jsonLine(event, o.label));
+      switch (event.type) {
+        case "start":
+          start = event;
+          o.onStart?.(event);
+          say(startLine(label, event));
+          for (const note of event.notes) say(`note: ${note}`);
+          break;
+        case "teacher":
+          if (!o.json) {
+            show("teacher's outputs", event.total, "sample").update(event.done);
+            if (event.done >= event.total) close();
+          }
+          break;
+        case "step":
+          if (!o.json)
+            show(label, start?.steps ?? 0, "step", event.step - 1).update(event.step, lossText(event.losses));
+          break;
+        case "evaluation":
+          if (event.who === "teacher") {
+            teacher = event.metrics;
+            say(`teacher: ${metricsText(event.metrics, {})}`);
+          } else
+            say(
+              `${label}, epoch ${event.epoch}/${start?.epochs ?? "?"}: ${metricsText(event.metrics, teacher)}${event.best ? "  (best so far)" : ""}`,
+            );
+          break;
+        case "checkpoint":
+          checkpoint = event.path;
+          break;
+        case "done":
+          done = event;
+      }
+    }
+  } finally {
+    o.signal.removeEventListener("abort", stopping);
+    close(done ? undefined : "");
+  }
+  return { done: done as DoneEvent, checkpoint };
+}
+
+function startLine(label: string, e: StartEvent): string {
+  const trained = e.trained === e.parameters ? "" : `, ${formatCount(e.trained)} of them trained`;
+  const resumed = e.resumedAt > 0 ? `, resumed at step ${formatCount(e.resumedAt)}` : "";
+  return `${label}: ${formatCount(e.parameters)} parameters${trained}; ${e.epochs} epoch${e.epochs === 1 ? "" : "s"} of ${formatCount(e.stepsPerEpoch)} steps${resumed}`;
+}
+
+function lossText(losses: Readonly<Record<string, number>>): string {
+  const terms = Object.entries(losses);
+  // One term is the loss itself.
+  const shown = terms.length === 2 ? terms.slice(0, 1) : terms;
+  return shown.map(([name, v]) => `${name.replace(/^loss\//, "")} ${formatNumber(v)}`).join("  ");
+}
+
+/** `top-1 88.1 % (teacher 93.3 %)  top-5 99.8 %  loss 0.33  agreement 90.2 %` */
+export function metricsText(
+  m: Partial<Record<keyof Metrics, MaybeNumber>>,
+  teacher: { top1?: MaybeNumber },
+): string {
+  const beside = isFiniteNumber(teacher.top1) ? ` (teacher ${formatPercent(teacher.top1)})` : "";
+  return [
+    ...(m.top1 === undefined ? [] : [`top-1 ${formatPercent(m.top1)}${beside}`]),
+    ...(m.top5 === undefined ? [] : [`top-5 ${formatPercent(m.top5)}`]),
+    ...(m.loss === undefined ? [] : [`loss ${formatNumber(m.loss)}`]),
+    ...(m.agreement === undefined ? [] : [`agreement ${formatPercent(m.agreement)}`]),
+  ].join("  ");
+}
+
+/** One event as one line; the student's bytes are told by their number. */
+export function jsonLine(event: DistillEvent | Record<string, unknown>, run?: string): string {
+  const { student, ...rest } = event as Record<string, unknown>;
+  const bytes =
+    student instanceof Uint8Array
+      ? { studentBytes: student.length }
+      : student === undefined
+        ? {}
+        : { student };
+  return `${JSON.stringify({ ...(run === undefined ? {} : { run }), ...rest, ...bytes })}\n`;
+}

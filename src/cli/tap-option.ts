@@ -1,0 +1,53 @@
+// `--tap [name=]teacher[:student]` -> a Tap. Names of ONNX values may hold ":" and "=" themselves, so the models decide.
+import type { Tap } from "../train/options.ts";
+
+/** Whether a model has a value of that name. */
+export interface NameSet {
+  has(name: string): boolean;
+}
+
+/**
+ * Reads the text in every way that its "=" and ":" allow and takes the first way in which both values exist: the
+ * whole text as one value's name first, then with a tap name before each "=" from the left, and each of these with
+ * the student's value after each ":" from the right. Where no way fits, the one that comes nearest, so
+ * that the error which follows names the value that is missing.
+ *
+ * @example
+ * parseTap("features=/layer3/relu:/stage2/relu", teacher, student);
+ * // { name: "features", teacher: "/layer3/relu", student: "/stage2/relu" }
+ */
+export function parseTap(text: string, teacher: NameSet, student: NameSet): Required<Tap> {
+  const readings = readingsOf(text);
+  const both = readings.find((r) => teacher.has(r.teacher) && student.has(r.student));
+  if (both) return both;
+  const one = readings.filter((r) => teacher.has(r.teacher) || student.has(r.student));
+  // "relu" in the teacher and not in the student could be half of many readings; the one with the most parts is meant.
+  return one.at(-1) ?? plain(text);
+}
+
+function readingsOf(text: string): Required<Tap>[] {
+  const starts = [0, ...places(text, "=").map((i) => i + 1)];
+  return starts.flatMap((start) => {
+    const name = start === 0 ? undefined : text.slice(0, start - 1);
+    const rest = text.slice(start);
+    if (name === "" || rest === "") return [];
+    const pairs = places(rest, ":")
+      .toReversed()
+      .map((i) => [rest.slice(0, i), rest.slice(i + 1)] as const)
+      .filter(([a, b]) => a !== "" && b !== "");
+    return [[rest, rest] as const, ...pairs].map(([t, s]) => ({ name: name ?? s, teacher: t, student: s }));
+  });
+}
+
+/** The first "=" and the last ":" taken at their word. */
+function plain(text: string): Required<Tap> {
+  const equals = text.indexOf("=");
+  const rest = equals > 0 ? text.slice(equals + 1) : text;
+  const colon = rest.lastIndexOf(":");
+  const [teacher, student] = colon > 0 ? [rest.slice(0, colon), rest.slice(colon + 1)] : [rest, rest];
+  return { name: equals > 0 ? text.slice(0, equals) : student, teacher, student };
+}
+
+function places(text: string, mark: string): number[] {
+  return [...text].length === 0 ? [] : [...text.matchAll(new RegExp(mark, "g"))].map((m) => m.index);
+}

@@ -1,0 +1,182 @@
+// The command train as the parser sees it: options, help. What the options mean for a run is train-options.ts's job.
+import type { Command } from "commander";
+import { optimizerNames } from "../optim/index.ts";
+import { scheduleNames } from "../optim/schedules.ts";
+import { SelectivityMetric } from "../strategies/selectivity-metric.ts";
+import { monitors } from "../train/options.ts";
+import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
+import type { RunBody } from "./program.ts";
+
+export function addTrain(program: Command, run: RunBody): void {
+  const command = program
+    .command("train")
+    .summary("distil a teacher into a student, or train a student from labels")
+    .description(
+      "Trains a student to match a teacher; without --teacher, from labels alone. Writes a run folder with student.onnx (the best by --monitor), report.html, run.json, metrics.jsonl and checkpoints. Ctrl-C saves a checkpoint; --resume continues to the same bits.",
+    );
+
+  command.optionsGroup("Models:");
+  command
+    .addOption(
+      option(
+        "--student <model>",
+        "what is trained: an .onnx file, or a .js or .mjs module whose default export is an ONNX model (bytes or Model) or a function (seed) => model",
+      ),
+    )
+    .addOption(option("--teacher <model>", "an .onnx file to learn from"))
+    .addOption(
+      option(
+        "--student-logits <value>",
+        "the student's value that holds the logits [batch, classes] (default: its first output)",
+      ),
+    )
+    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
+
+  command.optionsGroup("Data:");
+  for (const o of dataOptions(
+    "what to train on: a folder with MNIST's file names (IDX, .gz or not), an .npz file (x_train, y_train, ...), or two IDX files images,labels",
+  ))
+    command.addOption(o);
+  command
+    .addOption(
+      option(
+        "--eval-data <path>",
+        "what to evaluate on after each epoch (default: the test part of --data, if it has one)",
+      ),
+    )
+    .option("--flip", "mirror images left to right at random")
+    .addOption(
+      option("--crop <px>", "shift images by up to so many pixels at random (default: 0)", whole(0)),
+    );
+
+  command.optionsGroup("Loss:");
+  command
+    .addOption(
+      option(
+        "--tap <tap>",
+        "[name=]teacher[:student], two values whose neurons are compared (default student: the same name); may be repeated",
+        several,
+      ),
+    )
+    .addOption(
+      option("--metric <metric>", "how a neuron's selectivity is scored (default: variance)").choices(
+        Object.values(SelectivityMetric),
+      ),
+    )
+    .addOption(
+      option(
+        "--selectivity-weight <x>",
+        "weight of the selectivity loss of each tap (default: 0.5)",
+        number({ least: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--temperature <x>",
+        "what logits are divided by before teacher and student are compared (default: 3)",
+        number({ above: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--alpha <x>",
+        "weight of the labels against the teacher, 0 to 1; 0 needs no labels (default: 0.3)",
+        number({ least: 0, most: 1 }),
+      ),
+    );
+
+  command.optionsGroup("Training:");
+  command
+    .addOption(option("--epochs <n>", "passes over the data (default: 10)", whole(1)))
+    .addOption(option("--batch <n>", "samples per step (default: 128)", whole(1)))
+    .addOption(
+      option("--optimizer <name>", "what turns gradients into steps (default: sgd)").choices(optimizerNames),
+    )
+    .addOption(
+      option("--lr <x>", "learning rate (default: 0.1 for sgd, 0.001 for adamw)", number({ least: 0 })),
+    )
+    .addOption(
+      option("--schedule <name>", "how the learning rate falls (default: cosine, to 0)").choices(
+        scheduleNames,
+      ),
+    )
+    .addOption(
+      option("--warmup <n>", "steps over which the learning rate rises first (default: 0)", whole(0)),
+    )
+    .addOption(option("--momentum <x>", "of sgd (default: 0.9)", number({ least: 0 })))
+    .option("--no-nesterov", "plain momentum (default: Nesterov's)")
+    .addOption(
+      option(
+        "--weight-decay <x>",
+        "pull of the weights towards 0 (default: 0.0005 for sgd, 0.01 for adamw)",
+        number({ least: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--clip-norm <x>",
+        "largest L2 norm of all gradients together (default: no limit)",
+        number({ above: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--freeze <pattern>",
+        "weights that stay as they are, * for any characters; may be repeated",
+        several,
+      ),
+    )
+    .addOption(
+      option(
+        "--batch-norm <mode>",
+        "train: statistics of the batch, running ones updated; frozen: running ones as they are (default: train)",
+      ).choices(["train", "frozen"]),
+    )
+    .addOption(
+      option(
+        "--seed <n>",
+        "of order, augmentation, dropout, and of a student made by a module (default: 0)",
+        whole(0),
+      ),
+    )
+    .addOption(threadsOption());
+
+  command.optionsGroup("Run:");
+  command
+    .addOption(option("--out <folder>", "the run folder; one that holds a run already is refused"))
+    .option(
+      "--resume",
+      "continue the run in --out; its options are known, those given again must be the same",
+    )
+    .addOption(
+      option(
+        "--checkpoint-every <n>",
+        "steps between checkpoints, besides the one after each epoch (default: none)",
+        whole(1),
+      ),
+    )
+    .addOption(option("--log-every <n>", "steps between lines in metrics.jsonl (default: 10)", whole(1)))
+    .addOption(
+      option(
+        "--monitor <metric>",
+        "what makes a student the best (default: top1; without labels agreement)",
+      ).choices(monitors),
+    )
+    .addOption(jsonOption("print every event as one JSON object a line"));
+
+  command
+    .addHelpText("after", help)
+    .action((flags) => run(async (io) => (await import("./train.ts")).trainCommand(flags, io)));
+}
+
+const help = `
+Taps: names of ONNX values may hold "=" and ":" themselves. The text is read in every way that it allows, and the first
+way in which both models have their value counts: first as one name for both, then split at each "=" from the left and
+at each ":" from the right. "onnx-distill inspect" lists the values.
+
+Examples:
+  onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --out runs/a
+  onnx-distill train --teacher teacher.onnx --student student.mjs --data data.npz --mean 0.5 --std 0.25 \\
+    --tap features=/layer3/relu:/stage3/relu --metric variance --selectivity-weight 0.1 --epochs 20 --out runs/b
+  onnx-distill train --student student.onnx --data mnist/ --optimizer adamw --lr 0.002 --out runs/labels
+  onnx-distill train --resume --out runs/a`;

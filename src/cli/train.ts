@@ -1,0 +1,195 @@
+// `onnx-distill train`: opens what the options name, runs distill(), shows it, and writes the report.
+import { join } from "node:path";
+import { DistillError } from "../base/errors.ts";
+import { formatBytes, formatCount, formatNumber } from "../base/format.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../onnx/model.ts";
+import { readModel } from "../onnx/read-model.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
+import type { ModelRow } from "../report/data.ts";
+import { createNodeRuntime } from "../runtime/ort-node.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { distill } from "../train/distill.ts";
+import type { DistillOptions, Tap } from "../train/options.ts";
+import { RunFolder, writeWhole } from "../train/run-folder.ts";
+import { type CliIo, exitCodes } from "./io.ts";
+import { loadStudent } from "./load-student.ts";
+import { openPart, openTest, openTraining } from "./open-data.ts";
+import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
+import { stopOnSignals } from "./stop-signals.ts";
+import { parseTap } from "./tap-option.ts";
+import {
+  asTyped,
+  type KeptCommand,
+  keptCommand,
+  optimizerOf,
+  quoted,
+  resumedFlags,
+  spellCommand,
+  strategyOf,
+  type TrainFlags,
+} from "./train-options.ts";
+
+export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number> {
+  const flags = withResumed(asTyped(typed));
+  const { out, data: dataPath, student: studentPath } = flags;
+  const missing = (["student", "data", "out"] as const).filter((key) => flags[key] === undefined);
+  if (out === undefined || dataPath === undefined || studentPath === undefined)
+    throw new DistillError(
+      "E_OPTION",
+      `train needs ${missing.map((key) => `--${key}`).join(" and ")}; or continue a run with --resume --out <folder>`,
+    );
+  const strategy = strategyOf(flags);
+  const optimizer = optimizerOf(flags);
+  // A folder that will be refused is refused before anything is opened.
+  if (!flags.resume) RunFolder.refuse(out);
+
+  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const student = await loadStudent(studentPath, flags.seed ?? 0);
+  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
+  const taps = (flags.tap ?? []).map((text) => parseTap(text, (teacher as Model).graph, student.graph));
+  const data = await openTraining(dataPath, flags);
+  const evaluation =
+    flags.evalData === undefined
+      ? await openTest(dataPath, flags)
+      : await openPart(flags.evalData, undefined, flags);
+
+  const stopper = stopOnSignals(io.signal);
+  try {
+    const options: DistillOptions = {
+      student,
+      teacher: flags.teacher,
+      data,
+      evaluation,
+      strategy,
+      taps,
+      optimizer,
+      learningRate: flags.lr,
+      schedule: {
+        ...(flags.schedule !== undefined && { schedule: flags.schedule }),
+        ...(flags.warmup !== undefined && { warmup: flags.warmup }),
+      },
+      clipNorm: flags.clipNorm,
+      freeze: flags.freeze,
+      batchNorm: flags.batchNorm,
+      epochs: flags.epochs,
+      batch: flags.batch,
+      seed: flags.seed,
+      augment: {
+        ...(flags.flip && { flip: true }),
+        ...(flags.crop !== undefined && { crop: flags.crop }),
+      },
+      studentLogits: flags.studentLogits,
+      teacherLogits: flags.teacherLogits,
+      out,
+      resume: flags.resume,
+      checkpointEvery: flags.checkpointEvery,
+      logEvery: flags.logEvery,
+      monitor: flags.monitor,
+      runtime,
+      signal: stopper.signal,
+    };
+    const notes: string[] = [];
+    const { done, checkpoint } = await followRun(distill(options), {
+      io,
+      json: flags.json === true,
+      signal: stopper.signal,
+      onStart(event) {
+        notes.push(...event.notes.map((n) => `${n[0]?.toUpperCase()}${n.slice(1)}.`));
+        const run = RunFolder.open(out);
+        run.writeJson("run.json", { ...run.readJson<object>("run.json"), command: keptCommand(flags) });
+      },
+    });
+    if (done.interrupted) return interrupted(io, flags, out, done, checkpoint);
+    return await finish({ io, flags, out, done, student, teacher, taps, data, evaluation, runtime, notes });
+  } finally {
+    stopper.dispose();
+  }
+}
+
+function withResumed(flags: TrainFlags): TrainFlags {
+  if (!flags.resume || flags.out === undefined) return flags;
+  const { command } = RunFolder.open(flags.out).readJson<{ command?: KeptCommand }>("run.json");
+  return resumedFlags(flags, command, flags.out);
+}
+
+function interrupted(
+  io: CliIo,
+  flags: TrainFlags,
+  out: string,
+  done: DoneEvent,
+  checkpoint: string | undefined,
+): number {
+  if (!flags.json)
+    io.stderr.write(
+      `interrupted at step ${formatCount(done.step)}; saved in ${checkpoint}. Continue with:\n  onnx-distill train --resume --out ${quoted(out)}\n`,
+    );
+  return exitCodes.interrupted;
+}
+
+interface Finished {
+  readonly io: CliIo;
+  readonly flags: TrainFlags;
+  readonly out: string;
+  readonly done: DoneEvent;
+  readonly student: Model;
+  readonly teacher: Model | undefined;
+  readonly taps: readonly Required<Tap>[];
+  readonly data: Dataset;
+  readonly evaluation: Dataset | undefined;
+  readonly runtime: Runtime;
+  readonly notes: readonly string[];
+}
+
+/** Measures, writes report.html and the figures into run.json, and says where things are. */
+async function finish(f: Finished): Promise<number> {
+  const { io, flags, out, teacher } = f;
+  const { runReport, machineInfo } = await import("../report/run-report.ts");
+  const { renderReport } = await import("../report/render-report.ts");
+  const run = RunFolder.open(out);
+  const record = run.readJson<{ config: Record<string, unknown> }>("run.json");
+  const label = "student";
+  const { data, final } = await runReport({
+    title: teacher ? "Distillation run" : "Training run",
+    command: spellCommand(flags),
+    config: record.config,
+    notes: f.notes,
+    models: [
+      ...(teacher
+        ? [{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits }]
+        : []),
+      {
+        role: "student",
+        label,
+        training: teacher ? "distilled" : "labels",
+        model: readModel(f.done.student, { source: join(out, "student.onnx") }),
+        logits: flags.studentLogits,
+        folder: out,
+        seconds: f.done.seconds,
+      },
+    ],
+    before: f.student,
+    taps: f.taps,
+    data: f.data,
+    evaluation: f.evaluation,
+    evaluationName: flags.evalData ?? (flags.data as string),
+    batch: flags.batch ?? 128,
+    runtime: f.runtime,
+  });
+  const report = join(out, "report.html");
+  writeWhole(report, renderReport(data));
+  run.writeJson("run.json", { ...record, machine: machineInfo(), final });
+  const files = { student: join(out, "student.onnx"), report };
+  if (flags.json) io.stdout.write(jsonLine({ type: "written", ...files, models: final.models }));
+  else io.stdout.write(`${resultLine(final.models)}\n${files.student}\n${files.report}\n`);
+  return exitCodes.ok;
+}
+
+/** `student: top-1 88.1 % (teacher 93.3 %)  …  11,034 parameters, 44.1 kB, 0.021 ms per sample` */
+function resultLine(models: readonly ModelRow[]): string {
+  const student = models.at(-1) as ModelRow;
+  const teacher = models.find((m) => m.role === "teacher");
+  const size = `${formatCount(student.parameters)} parameters, ${formatBytes(student.bytes)}, ${formatNumber(student.msPerSample)} ms per sample`;
+  const metrics = metricsText(student.metrics, teacher?.metrics ?? {});
+  return `${student.label}: ${metrics === "" ? "" : `${metrics}  `}${size}`;
+}

@@ -1,0 +1,224 @@
+// From finished runs to what the report shows: measures the models once more under equal conditions, reads the run's
+// log, scores the neurons of the taps. Draws nothing (render-report.ts) and prints nothing. For Node.
+import { createRequire } from "node:module";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { subset } from "../data/array-dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../onnx/model.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { SelectivityMetric } from "../strategies/index.ts";
+import { type Evaluation, type Metrics, recalls } from "../train/evaluate.ts";
+import { evaluateModel } from "../train/evaluate-model.ts";
+import { modelSize } from "../train/model-figures.ts";
+import { RunFolder } from "../train/run-folder.ts";
+import { type MeasuredSelectivity, measureSelectivity } from "../train/selectivity.ts";
+import type {
+  Confusion,
+  EvaluationRecord,
+  Machine,
+  ModelRow,
+  PerClass,
+  ReportData,
+  RunSeries,
+  SelectivityScores,
+  StepRecord,
+} from "./data.ts";
+
+export interface ReportedModel {
+  readonly role: "teacher" | "student";
+  /** Unique; a run of this label is this model's training. */
+  readonly label: string;
+  /** How a student was trained. */
+  readonly training?: "distilled" | "labels";
+  readonly model: Model;
+  /** The value that holds the logits; default: the first output. */
+  readonly logits?: string | undefined;
+  /** Run folder of the training, for the curves. */
+  readonly folder?: string;
+  /** Wall time of the training. */
+  readonly seconds?: number;
+}
+
+export interface RunReportOptions {
+  readonly title: string;
+  readonly command?: string;
+  readonly config?: Record<string, unknown>;
+  readonly notes?: readonly string[];
+  /** Teacher first. */
+  readonly models: readonly ReportedModel[];
+  /** The student before training. */
+  readonly before: Model;
+  readonly taps: readonly { readonly name: string; readonly teacher: string; readonly student: string }[];
+  /** What was trained on: times and selectivity are measured on it where there is no evaluation data. */
+  readonly data: Dataset;
+  readonly evaluation?: Dataset | undefined;
+  readonly evaluationName?: string;
+  readonly batch: number;
+  readonly runtime: Runtime;
+  /** Samples that the selectivity scores are taken over; default 1000. */
+  readonly samples?: number;
+}
+
+/** The measured numbers, as run.json keeps them under "final". */
+export type FinalFigures = Pick<ReportData, "models" | "confusion" | "perClass" | "selectivity">;
+
+type Measured = Evaluation & { readonly batch: number };
+
+/** Samples that time is measured on without evaluation data. */
+const timedSamples = 1000;
+
+/**
+ * Measures every model on the evaluation data (metrics, confusion, milliseconds per sample at `batch`) and the selectivity
+ * of every tap's neurons in the teacher, in the student before training, and in each student after it.
+ *
+ * @returns `data` for `renderReport`, and the measured numbers alone.
+ */
+export async function runReport(o: RunReportOptions): Promise<{ data: ReportData; final: FinalFigures }> {
+  const measured = o.evaluation ?? subset(o.data, range(Math.min(timedSamples, o.data.length)));
+  const evaluations = new Map<string, Measured>();
+  let teacherSays: Int32Array | undefined;
+  for (const m of o.models) {
+    const found = await evaluateModel(m.model, measured, {
+      runtime: o.runtime,
+      batch: o.batch,
+      logits: m.logits,
+      teacher: m.role === "teacher" ? undefined : teacherSays,
+    });
+    if (m.role === "teacher") teacherSays = found.predictions;
+    evaluations.set(m.label, found);
+  }
+  const rows = o.models.map((m) => rowOf(m, evaluations.get(m.label) as Measured, o));
+  const classNames = namesOf(measured, evaluations);
+  const main =
+    o.models.find((m) => m.training === "distilled") ?? o.models.findLast((m) => m.role === "student");
+  const counts = o.evaluation && main && evaluations.get(main.label)?.confusion;
+  const confusion: Confusion | undefined =
+    main && counts ? { label: main.label, classNames, counts } : undefined;
+  const perClass: PerClass | undefined = counts && {
+    classNames,
+    models: o.models.flatMap(({ label }) => {
+      const own = evaluations.get(label)?.confusion;
+      return own ? [{ label, recall: recalls(own) }] : [];
+    }),
+  };
+  const selectivity = await scoresOf(o, measured);
+  const final: FinalFigures = {
+    models: rows,
+    ...(confusion && { confusion }),
+    ...(perClass && { perClass }),
+    ...(selectivity.length > 0 && { selectivity }),
+  };
+  const data: ReportData = {
+    title: o.title,
+    created: new Date().toISOString(),
+    ...(o.command !== undefined && { command: o.command }),
+    ...(o.config && { config: o.config }),
+    machine: machineInfo(),
+    ...(o.evaluation && {
+      evaluation: {
+        samples: o.evaluation.length,
+        ...(o.evaluationName !== undefined && { name: o.evaluationName }),
+      },
+    }),
+    ...final,
+    runs: o.models.flatMap((m) => (m.folder === undefined ? [] : [seriesOf(m, m.folder)])),
+    ...(o.notes && o.notes.length > 0 && { notes: [...o.notes] }),
+  };
+  return { data, final };
+}
+
+function rowOf(m: ReportedModel, found: Measured, o: RunReportOptions): ModelRow {
+  const size = modelSize(m.model);
+  return {
+    role: m.role,
+    label: m.label,
+    ...(m.training && { training: m.training }),
+    parameters: size.parameters,
+    bytes: size.bytes,
+    msPerSample: found.msPerSample,
+    batch: Math.min(found.batch, found.samples),
+    metrics: o.evaluation ? found.metrics : {},
+  };
+}
+
+function namesOf(dataset: Dataset, evaluations: ReadonlyMap<string, Measured>): string[] {
+  const classes = Math.max(0, ...[...evaluations.values()].map((e) => e.confusion?.length ?? 0));
+  return range(classes).map((i) => dataset.classNames?.[i] ?? String(i));
+}
+
+async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<SelectivityScores[]> {
+  const teacher = o.models.find((m) => m.role === "teacher");
+  if (!teacher || o.taps.length === 0) return [];
+  const measure = (model: Model, side: "teacher" | "student") =>
+    measureSelectivity({
+      model,
+      runtime: o.runtime,
+      dataset,
+      values: Object.fromEntries(o.taps.map((t) => [t.name, t[side]])),
+      ...(o.samples !== undefined && { samples: o.samples }),
+    });
+  const after = o.models.find((m) => m.training === "distilled");
+  const labelsOnly = o.models.find((m) => m.training === "labels");
+  if (!after) return [];
+  const found = {
+    teacher: await measure(teacher.model, "teacher"),
+    before: await measure(o.before, "student"),
+    after: await measure(after.model, "student"),
+    ...(labelsOnly && { labelsOnly: await measure(labelsOnly.model, "student") }),
+  };
+  return o.taps.flatMap(({ name }) =>
+    Object.values(SelectivityMetric).map((metric) => {
+      const of = (side: Record<string, MeasuredSelectivity>) => side[name]?.scores[metric] ?? [];
+      return {
+        tap: name,
+        metric,
+        samples: found.teacher[name]?.rows ?? 0,
+        teacher: of(found.teacher),
+        before: of(found.before),
+        after: of(found.after),
+        ...(found.labelsOnly && { labelsOnly: of(found.labelsOnly) }),
+      };
+    }),
+  );
+}
+
+function seriesOf(m: ReportedModel, folder: string): RunSeries {
+  const entries = RunFolder.open(folder).entries();
+  const steps = entries
+    .filter((e) => e.type === "step")
+    .map((e) => ({ ...e, epoch: (e.epoch as number) + 1 }) as unknown as StepRecord);
+  const evaluations = entries
+    .filter((e) => e.type === "evaluation" && e.who === "student")
+    .map((e): EvaluationRecord => {
+      const { top1, top5, loss, agreement } = e as Metrics;
+      const metrics = Object.entries({ top1, top5, loss, agreement }).filter(
+        (entry): entry is [string, number] => entry[1] !== undefined,
+      );
+      return { step: e.step as number, epoch: e.epoch as number, metrics: Object.fromEntries(metrics) };
+    });
+  return { label: m.label, ...(m.seconds !== undefined && { seconds: m.seconds }), steps, evaluations };
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** The machine that figures were measured on. */
+export function machineInfo(): Machine {
+  const cpu = cpus()[0]?.model.trim();
+  return {
+    ...(cpu && { cpu }),
+    cores: availableParallelism(),
+    memory: totalmem(),
+    os: `${process.platform} ${process.arch} ${release()}`,
+    node: process.versions.node,
+    onnxruntime: `${runtimeVersion()}, CPU`,
+  };
+}
+
+function runtimeVersion(): string {
+  try {
+    const load = createRequire(import.meta.url);
+    return (load("onnxruntime-node/package.json") as { version: string }).version;
+  } catch {
+    return "unknown";
+  }
+}

@@ -1,0 +1,69 @@
+// How large a model is: its learned numbers and its bytes. Counts what the file holds; runs nothing.
+import { isFloat } from "../base/tensor.ts";
+import type { Node, Value } from "../graph/graph.ts";
+import { modelBytes } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { tableKey } from "../ops/builder.ts";
+import { opTable } from "../ops/index.ts";
+
+export interface ModelSize {
+  /** Learned numbers: float and 8-bit constants, without running statistics and lone numbers (an epsilon, a scale). */
+  readonly parameters: number;
+  /** Constants that hold them. */
+  readonly tensors: number;
+  /** Running statistics of normalisations: in the file, not learned by descent. */
+  readonly statistics: number;
+  /** The file and its external data. */
+  readonly bytes: number;
+}
+
+/**
+ * Sizes of a model. A constant of one element is counted where it lies in a slot that its op declares to hold weights.
+ *
+ * @example
+ * modelSize(await readModelFile("student.onnx")).parameters; // 11034
+ */
+export function modelSize(model: Model): ModelSize {
+  let parameters = 0;
+  let tensors = 0;
+  let statistics = 0;
+  for (const [value, role] of constantRoles(model)) {
+    const n = model.graph.constants.get(value)?.data.length ?? 0;
+    if (role === "statistics") statistics += n;
+    else {
+      parameters += n;
+      tensors++;
+    }
+  }
+  const external = model.externalFiles.reduce((n, f) => n + f.data.length, 0);
+  return { parameters, tensors, statistics, bytes: modelBytes(model).length + external };
+}
+
+/** Learned numbers of the constants that `node` takes; one that several nodes share counts at each. */
+export function parametersOf(node: Node, roles: ReadonlyMap<Value, ConstantRole>, model: Model): number {
+  return [...new Set(node.inputs)].reduce(
+    (n, x) => (x && roles.get(x) === "parameter" ? n + (model.graph.constants.get(x)?.data.length ?? 0) : n),
+    0,
+  );
+}
+
+export type ConstantRole = "parameter" | "statistics";
+
+/** What each learned constant is; constants that nothing learned are left out. */
+export function constantRoles(model: Model): Map<Value, ConstantRole> {
+  const roles = new Map<Value, ConstantRole>();
+  for (const node of model.graph.nodes) {
+    const definition = opTable.get(tableKey(node.op, node.domain));
+    node.inputs.forEach((x, i) => {
+      const t = x && model.graph.constants.get(x);
+      if (!x || !t || roles.get(x) === "statistics") return;
+      if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
+      else if (
+        (isFloat(t.dtype) || t.dtype === "int8" || t.dtype === "uint8") &&
+        (t.data.length > 1 || definition?.weights?.includes(i))
+      )
+        roles.set(x, "parameter");
+    });
+  }
+  return roles;
+}
