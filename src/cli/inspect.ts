@@ -1,3 +1,112 @@
-export async function inspectCommand(_m: string, _f: object, _io: unknown): Promise<number> {
-  return 0;
+// `onnx-distill inspect`: what is in a model, as tables or as JSON.
+import { DistillError } from "../base/errors.ts";
+import { formatBytes, formatCount } from "../base/format.ts";
+import { formatShape } from "../base/tensor.ts";
+import type { ValueInfo } from "../base/value-info.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
+import { nodeRuntime } from "../runtime/ort-node.ts";
+import { describeModel, type Gradient, type ModelDescription } from "./describe-model.ts";
+import { type CliIo, exitCodes } from "./io.ts";
+import { table } from "./table.ts";
+
+export interface InspectFlags {
+  batch?: number;
+  size?: Record<string, number>;
+  all?: boolean;
+  json?: boolean;
+}
+
+/** Longer lists are folded without --all. */
+const longList = 30;
+
+export async function inspectCommand(path: string, flags: InspectFlags, io: CliIo): Promise<number> {
+  const model = await readModelFile(path);
+  const names = model.inputs.flatMap((i) => i.dims.map((d, axis) => (d === "?" ? `${i.name}[${axis}]` : d)));
+  for (const name of Object.keys(flags.size ?? {}))
+    if (!names.includes(name)) {
+      const open = names.filter((d) => typeof d === "string");
+      throw new DistillError(
+        "E_OPTION",
+        `${path}: no input leaves a dimension "${name}" open; open are: ${open.join(", ") || "none"}`,
+      );
+    }
+  const found = await describeModel(model, {
+    runtime: nodeRuntime,
+    ...(flags.batch !== undefined && { batch: flags.batch }),
+    ...(flags.size && { sizes: flags.size }),
+  });
+  io.stdout.write(flags.json ? `${JSON.stringify(found)}\n` : show(found, flags.all === true));
+  return exitCodes.ok;
+}
+
+function show(m: ModelDescription, all: boolean): string {
+  const opsets = Object.entries(m.opsets).map(([domain, version]) => `${domain} ${version}`);
+  const statistics = m.statistics > 0 ? `, and ${formatCount(m.statistics)} running statistics` : "";
+  const parts = [
+    `${m.model}: ${formatBytes(m.bytes)}, opset ${opsets.join(", ")}, IR version ${m.irVersion}${m.producer ? `, made by ${m.producer}` : ""}\n`,
+    `parameters: ${formatCount(m.parameters)} in ${formatCount(m.tensors)} tensors${statistics}\n`,
+    `\ninputs\n${table(m.inputs.map(infoRow))}`,
+    `\noutputs\n${table(m.outputs.map(infoRow))}`,
+    ...m.notes.map((note) => `\nnote: ${note}\n`),
+    layers(m, all),
+    taps(m, all),
+    ops(m),
+  ];
+  return parts.join("");
+}
+
+const infoRow = (i: ValueInfo): string[] => [i.name, i.dtype, formatShape(i.dims)];
+
+function layers(m: ModelDescription, all: boolean): string {
+  const rows = m.layers.map((l, i) => [
+    String(i + 1),
+    l.op,
+    l.name,
+    l.shape ? formatShape(l.shape) : "?",
+    l.parameters === 0 ? "" : formatCount(l.parameters),
+  ]);
+  const head = ["#", "op", "name", "output", "parameters"];
+  const title = `\nlayers (${rows.length}), shapes for a batch of ${m.batch}\n`;
+  if (all || rows.length <= longList) return title + table([head, ...rows], [0, 4]);
+  const half = longList / 2;
+  const hidden = rows.length - 2 * half;
+  const dots = ["…", `${hidden} more`, "(--all shows them)", "", ""];
+  return title + table([head, ...rows.slice(0, half), dots, ...rows.slice(-half)], [0, 4]);
+}
+
+function taps(m: ModelDescription, all: boolean): string {
+  const shown = m.taps.filter((t) => all || t.suggested);
+  if (shown.length === 0) return "\ntaps: none found\n";
+  const rows = shown.map((t) => [
+    t.suggested ? "*" : "",
+    t.name,
+    formatShape(t.shape),
+    `${formatCount(t.neurons)} neurons x ${formatCount(t.samplesPerImage)} per sample`,
+  ]);
+  const more = m.taps.length - shown.length;
+  const rest = more > 0 ? `  and ${formatCount(more)} more that can be tapped (--all shows them)\n` : "";
+  return `\ntaps (* the last value at each resolution: a good place to compare neurons)\n${table(rows)}${rest}`;
+}
+
+const meaning: Record<Gradient, string> = {
+  yes: "can be trained through",
+  zero: "pass no gradient (it is zero everywhere)",
+  no: "cannot be differentiated",
+  unknown: "not known: a student must not need them (a teacher may)",
+  folded: "computed from shapes and constants alone, need no gradient",
+};
+
+function ops(m: ModelDescription): string {
+  const rows = (Object.keys(meaning) as Gradient[]).flatMap((kind) => {
+    const list = m.ops.filter((o) => o.gradient === kind);
+    return list.length === 0
+      ? []
+      : [
+          [
+            `${meaning[kind]}:`,
+            list.map((o) => `${o.op} ×${o.count}${o.note ? ` (${o.note})` : ""}`).join(", "),
+          ],
+        ];
+  });
+  return `\nops\n${rows.map(([what, list]) => `  ${what}\n    ${list}\n`).join("")}`;
 }

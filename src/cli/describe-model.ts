@@ -1,0 +1,209 @@
+// A model -> what `inspect` tells of it, as plain data. Runs the model once for the shapes; a model that cannot be run is
+// described all the same, without them.
+import { DistillError } from "../base/errors.ts";
+import { isFloat, type Shape, type TensorType } from "../base/tensor.ts";
+import type { ValueInfo } from "../base/value-info.ts";
+import type { Node, Value } from "../graph/graph.ts";
+import { neuronAxis } from "../losses/selectivity.ts";
+import type { Model } from "../onnx/model.ts";
+import { modelOrigin } from "../onnx/model-origin.ts";
+import { activationOps } from "../ops/activation.ts";
+import { tableKey } from "../ops/builder.ts";
+import { isComposite, notDifferentiable, zero } from "../ops/define.ts";
+import { versionOf } from "../ops/emit-node.ts";
+import { opTable } from "../ops/index.ts";
+import { normalizationOps } from "../ops/normalization.ts";
+import { poolingOps } from "../ops/pooling.ts";
+import { exampleFeeds } from "../runtime/example-feeds.ts";
+import { observe } from "../runtime/observe.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { constantRoles, modelSize, parametersOf } from "../train/model-figures.ts";
+
+/** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded: need not be asked. */
+export type Gradient = "yes" | "zero" | "no" | "unknown" | "folded";
+
+export interface ModelDescription {
+  readonly model: string;
+  readonly bytes: number;
+  readonly irVersion: number;
+  readonly producer: string;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly parameters: number;
+  readonly tensors: number;
+  readonly statistics: number;
+  /** Samples in the run that showed the shapes. */
+  readonly batch: number;
+  readonly layers: readonly Layer[];
+  /** In the graph's order. */
+  readonly taps: readonly TapSuggestion[];
+  readonly ops: readonly OpUse[];
+  readonly notes: readonly string[];
+}
+
+export interface Layer {
+  readonly op: string;
+  readonly name: string;
+  /** Name of the first output. */
+  readonly output: string;
+  readonly shape?: Shape;
+  readonly parameters: number;
+  readonly gradient: Gradient;
+}
+
+export interface TapSuggestion {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly neurons: number;
+  /** Positions of a map or a sequence; 1 for a vector. */
+  readonly samplesPerImage: number;
+  /** The last one of its resolution. */
+  readonly suggested: boolean;
+}
+
+export interface OpUse {
+  readonly op: string;
+  readonly count: number;
+  readonly gradient: Gradient;
+  /** Why it is unknown, or where it stands. */
+  readonly note?: string;
+}
+
+export interface DescribeOptions {
+  readonly runtime: Runtime;
+  /** Default: 2, or the batch that the model was made for. */
+  readonly batch?: number;
+  readonly sizes?: Readonly<Record<string, number>>;
+}
+
+export async function describeModel(model: Model, o: DescribeOptions): Promise<ModelDescription> {
+  const fixed = model.inputs.every((i) => typeof i.dims[0] === "number")
+    ? model.inputs[0]?.dims[0]
+    : undefined;
+  const batch = o.batch ?? (typeof fixed === "number" ? fixed : 2);
+  const notes: string[] = [];
+  let types: ReadonlyMap<Value, TensorType> = new Map();
+  let known: ReadonlyMap<Value, unknown> = new Map();
+  try {
+    const feeds = exampleFeeds(model, batch, o.sizes ? { sizes: o.sizes } : {});
+    ({ types, known } = await observe(model, o.runtime, feeds));
+  } catch (error) {
+    if (!(error instanceof DistillError)) throw error;
+    const open = /give its size as "(.*)"$/.exec(error.message)?.[1];
+    const mend = open === undefined ? "" : `: --size ${open}=<n>`;
+    notes.push(`no shapes, for the model was not run: ${error.message}${mend}`);
+  }
+  const roles = constantRoles(model);
+  const gradientOf = (node: Node): Gradient =>
+    node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y)) ? "folded" : gradientRule(node);
+  const layers = model.graph.nodes.map((node): Layer => {
+    const shape = node.outputs[0] && types.get(node.outputs[0])?.dims;
+    return {
+      op: tableKey(node.op, node.domain),
+      name: node.name,
+      output: node.outputs[0]?.name ?? "",
+      ...(shape && { shape }),
+      parameters: parametersOf(node, roles, model),
+      gradient: gradientOf(node),
+    };
+  });
+  const { parameters, tensors, statistics, bytes } = modelSize(model);
+  const { irVersion, producer } = modelOrigin(model);
+  return {
+    model: model.source,
+    bytes,
+    irVersion,
+    producer,
+    opsets: Object.fromEntries([...model.graph.opsets].map(([d, v]) => [d === "" ? "ai.onnx" : d, v])),
+    inputs: model.inputs,
+    outputs: model.outputs,
+    parameters,
+    tensors,
+    statistics,
+    batch,
+    layers,
+    taps: tapsOf(model, types, known, batch),
+    ops: opsOf(model, layers),
+    notes,
+  };
+}
+
+function gradientRule(node: Node): Gradient {
+  const definition = opTable.get(tableKey(node.op, node.domain));
+  if (!definition) return "unknown";
+  if (isComposite(definition)) return "yes";
+  if (definition.grad === notDifferentiable) return "no";
+  return definition.grad === zero ? "zero" : "yes";
+}
+
+function opsOf(model: Model, layers: readonly Layer[]): OpUse[] {
+  const uses = new Map<string, { op: string; count: number; gradient: Gradient; note?: string }>();
+  model.graph.nodes.forEach((node, i) => {
+    const { op, gradient } = layers[i] as Layer;
+    const definition = opTable.get(op);
+    const opset = model.graph.opsets.get(node.domain) ?? 1;
+    const old =
+      definition !== undefined && versionOf(definition, opset) === undefined && gradient !== "folded";
+    const kind: Gradient = old ? "unknown" : gradient;
+    const key = `${kind} ${op}`;
+    const use = uses.get(key);
+    if (use) {
+      use.count++;
+      return;
+    }
+    const first = kind === "unknown" || kind === "no" ? `first at "${node.name}"` : undefined;
+    const note = old
+      ? `opset ${opset} is older than its first form that we know, ${definition.versions[0]}`
+      : first;
+    uses.set(key, { op, count: 1, gradient: kind, ...(note !== undefined && { note }) });
+  });
+  return [...uses.values()].sort((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1));
+}
+
+/** Ops whose outputs are a layer's answer: activations, normalisations, pools, and the sums of residual branches. */
+const tapOps = new Set([
+  ...[...activationOps, ...normalizationOps, ...poolingOps].map((d) =>
+    tableKey(d.op, "domain" in d ? d.domain : ""),
+  ),
+  "Add",
+]);
+
+/**
+ * Values that hold neurons: float, with the batch in front, rank 2 to 4, made by an op of `tapOps`, and not an output
+ * of the model. The last of each resolution (the sizes of space, or of time) is suggested.
+ */
+function tapsOf(
+  model: Model,
+  types: ReadonlyMap<Value, TensorType>,
+  known: ReadonlyMap<Value, unknown>,
+  batch: number,
+): TapSuggestion[] {
+  const found: { value: Value; shape: Shape; stage: string }[] = [];
+  const constants = model.graph.constants;
+  for (const node of model.graph.nodes) {
+    const value = node.outputs[0];
+    const type = value && types.get(value);
+    if (!value || !type || known.has(value) || model.graph.outputs.includes(value)) continue;
+    const { dims, dtype } = type;
+    if (!isFloat(dtype) || dims.length < 2 || dims.length > 4 || dims[0] !== batch) continue;
+    if (!tapOps.has(tableKey(node.op, node.domain))) continue;
+    // A sum with a constant is a bias, not two branches.
+    if (node.op === "Add" && node.inputs.some((x) => x && constants.has(x))) continue;
+    const axis = neuronAxis(dims.length);
+    const stage = dims.filter((_, i) => i !== 0 && i !== axis).join("x") || "vector";
+    found.push({ value, shape: dims, stage });
+  }
+  const last = new Map(found.map((f) => [f.stage, f]));
+  return found.map(({ value, shape, stage }) => {
+    const neurons = shape[neuronAxis(shape.length)] as number;
+    const elements = shape.slice(1).reduce((a, b) => a * b, 1);
+    return {
+      name: value.name,
+      shape,
+      neurons,
+      samplesPerImage: neurons === 0 ? 0 : elements / neurons,
+      suggested: last.get(stage)?.value === value,
+    };
+  });
+}
