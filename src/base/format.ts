@@ -98,6 +98,13 @@ export function formatDuration(seconds: MaybeNumber): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** Milliseconds as `5.67 µs`, `1.2 ms`, `34.1 ms`: for the time that one sample takes. */
+export function formatMilliseconds(ms: MaybeNumber): string {
+  const odd = special(ms);
+  if (odd !== undefined) return odd;
+  return ms! < 1 ? `${formatNumber(ms! * 1000)} µs` : `${formatNumber(ms)} ms`;
+}
+
 function pad(n: number): string {
   return String(n).padStart(2, "0");
 }

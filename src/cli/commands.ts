@@ -103,7 +103,7 @@ export function addDemo(program: Command, run: RunBody): void {
         whole(1),
       ),
     )
-    .addOption(option("--epochs <n>", "passes over the training images (default: 3)", whole(1)))
+    .addOption(option("--epochs <n>", "passes over the training images (default: 8)", whole(1)))
     .addOption(option("--out <folder>", "where runs, student.onnx and report.html go (default: runs/demo)"))
     .option("--force", "begin anew in a folder that holds a demo already")
     .addOption(threadsOption())

@@ -1,6 +1,6 @@
 // `onnx-distill eval`: one model on one part of a data set, as tables or as JSON.
 import { DistillError } from "../base/errors.ts";
-import { formatBytes, formatCount, formatNumber, formatPercent } from "../base/format.ts";
+import { formatBytes, formatCount, formatMilliseconds, formatNumber, formatPercent } from "../base/format.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import { recalls } from "../train/evaluate.ts";
@@ -92,7 +92,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       "teacher's top-1 accuracy",
       taught?.metrics.top1 === undefined ? undefined : formatPercent(taught.metrics.top1, 2),
     ],
-    ["time per sample", `${formatNumber(found.msPerSample)} ms at batch ${found.batch}`],
+    ["time per sample", `${formatMilliseconds(found.msPerSample)} at batch ${found.batch}`],
     ["parameters", formatCount(size.parameters)],
     ["size", formatBytes(size.bytes)],
   ];

@@ -1,7 +1,7 @@
 // `onnx-distill train`: opens what the options name, runs distill(), shows it, and writes the report.
 import { join } from "node:path";
 import { DistillError } from "../base/errors.ts";
-import { formatBytes, formatCount, formatNumber } from "../base/format.ts";
+import { formatBytes, formatCount, formatMilliseconds } from "../base/format.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -185,11 +185,11 @@ async function finish(f: Finished): Promise<number> {
   return exitCodes.ok;
 }
 
-/** `student: top-1 88.1 % (teacher 93.3 %)  …  11,034 parameters, 44.1 kB, 0.021 ms per sample` */
+/** `student: top-1 88.1 % (teacher 93.3 %)  …  11,034 parameters, 44.1 kB, 21 µs per sample` */
 function resultLine(models: readonly ModelRow[]): string {
   const student = models.at(-1) as ModelRow;
   const teacher = models.find((m) => m.role === "teacher");
-  const size = `${formatCount(student.parameters)} parameters, ${formatBytes(student.bytes)}, ${formatNumber(student.msPerSample)} ms per sample`;
+  const size = `${formatCount(student.parameters)} parameters, ${formatBytes(student.bytes)}, ${formatMilliseconds(student.msPerSample)} per sample`;
   const metrics = metricsText(student.metrics, teacher?.metrics ?? {});
   return `${student.label}: ${metrics === "" ? "" : `${metrics}  `}${size}`;
 }

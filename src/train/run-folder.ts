@@ -58,6 +58,15 @@ export class RunFolder {
     return new RunFolder(path);
   }
 
+  /** Removes the entries of a folder that `mine` recognises by name; others stay, and so does the folder. */
+  static clear(path: string, mine: (name: string) => boolean): void {
+    if (!existsSync(path)) return;
+    guard(`clear ${path}`, () => {
+      for (const name of readdirSync(path).filter(mine))
+        rmSync(join(path, name), { recursive: true, force: true });
+    });
+  }
+
   /** A run to be continued. */
   static open(path: string): RunFolder {
     if (!existsSync(join(path, "run.json")))
