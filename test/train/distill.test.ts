@@ -9,6 +9,7 @@ import {
   ResponseDistillationStrategy,
 } from "../../src/strategies/index.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
+import { fixturePath } from "../fixtures/models.ts";
 import { bars, cnn, collect, only } from "./helpers.ts";
 
 const tap = { name: "features", teacher: "/Clip_output_0", student: "/Clip_output_0" };
@@ -118,6 +119,24 @@ describe("distill", () => {
     for (const name of ["conv2.weight", "bn1.weight", "head.bias"])
       expect(after.get(name), name).not.toEqual(before.get(name));
   });
+});
+
+describe("models exported from PyTorch", () => {
+  const exporters = ["torchscript", "dynamo"];
+  for (const teaching of exporters)
+    for (const learning of exporters)
+      it(`teach by ${teaching}, learn by ${learning}`, async () => {
+        const events = await collect({
+          ...base,
+          teacher: fixturePath(`cnn-${teaching}.onnx`),
+          student: fixturePath(`cnn-${learning}.onnx`),
+          strategy: new ResponseDistillationStrategy({ alpha: 0 }),
+          epochs: 4,
+        });
+        // Both begin with the same weights, but the student sees batch statistics: it has something to learn.
+        const steps = only(events, "step");
+        expect(steps.at(-1)!.losses.loss).toBeLessThan(0.5 * steps[0]!.losses.loss!);
+      });
 });
 
 describe("a strategy on arrays alone", () => {
