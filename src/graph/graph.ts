@@ -62,6 +62,8 @@ export class Graph {
   /** Initialisers and folded constants. */
   readonly constants = new Map<Value, Tensor>();
   readonly #byName = new Map<string, Value>();
+  /** Below these all suffixes of a base are taken: thousands of equal names would else be counted through each time. */
+  readonly #suffixes = new Map<string, number>();
   #nextId = 0;
 
   constructor(name: string, opsets: Iterable<readonly [string, number]>) {
@@ -152,7 +154,10 @@ export class Graph {
   /** `base`, or `base_2`, `base_3`, … : the first that is free. */
   freeName(base: string): string {
     if (!this.#byName.has(base)) return base;
-    for (let i = 2; ; i++) if (!this.#byName.has(`${base}_${i}`)) return `${base}_${i}`;
+    let i = this.#suffixes.get(base) ?? 2;
+    while (this.#byName.has(`${base}_${i}`)) i++;
+    this.#suffixes.set(base, i);
+    return `${base}_${i}`;
   }
 
   #newValue(name: string, type: TensorType | undefined, producer: Node | undefined): Value {
