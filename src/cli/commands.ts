@@ -3,6 +3,9 @@ import type { Command } from "commander";
 import { dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 
+/** Here, and not with the rest of the recipe, because help tells it. */
+export const demoEpochs = 8;
+
 export function addEval(program: Command, run: RunBody): void {
   const command = program
     .command("eval")
@@ -103,7 +106,7 @@ export function addDemo(program: Command, run: RunBody): void {
         whole(1),
       ),
     )
-    .addOption(option("--epochs <n>", "passes over the training images (default: 8)", whole(1)))
+    .addOption(option("--epochs <n>", `passes over the training images (default: ${demoEpochs})`, whole(1)))
     .addOption(option("--out <folder>", "where runs, student.onnx and report.html go (default: runs/demo)"))
     .option("--force", "begin anew in a folder that holds a demo already")
     .addOption(threadsOption())

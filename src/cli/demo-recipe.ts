@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { demoStudent } from "../nn/demo-models.ts";
 import type { Model } from "../onnx/model.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
+import { demoEpochs } from "./commands.ts";
 
 export interface DemoRecipe {
   /** Folder of the data set, and the teacher's file. */
@@ -33,7 +34,7 @@ export const demoRecipe: DemoRecipe = {
   student: demoStudent,
   mean: 0.286,
   std: 0.353,
-  epochs: 8,
+  epochs: demoEpochs,
   batch: 128,
   learningRate: 0.1,
   weightDecay: 5e-4,

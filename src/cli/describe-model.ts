@@ -97,15 +97,18 @@ export async function describeModel(model: Model, o: DescribeOptions): Promise<M
   const roles = constantRoles(model);
   const gradientOf = (node: Node): Gradient =>
     node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y)) ? "folded" : gradientRule(node);
+  // A node that asks for a weight's shape alone is not where the weight belongs.
+  const used = new Set(model.graph.nodes.filter((n) => gradientOf(n) !== "folded").flatMap((n) => n.inputs));
   const layers = model.graph.nodes.map((node): Layer => {
+    const gradient = gradientOf(node);
     const shape = node.outputs[0] && types.get(node.outputs[0])?.dims;
     return {
       op: tableKey(node.op, node.domain),
       name: node.name,
       output: node.outputs[0]?.name ?? "",
       ...(shape && { shape }),
-      parameters: parametersOf(node, roles, model),
-      gradient: gradientOf(node),
+      parameters: parametersOf(node, roles, model, (x) => gradient !== "folded" || !used.has(x)),
+      gradient,
     };
   });
   const { parameters, tensors, statistics, bytes } = modelSize(model);

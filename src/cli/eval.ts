@@ -92,7 +92,10 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       "teacher's top-1 accuracy",
       taught?.metrics.top1 === undefined ? undefined : formatPercent(taught.metrics.top1, 2),
     ],
-    ["time per sample", `${formatMilliseconds(found.msPerSample)} at batch ${found.batch}`],
+    [
+      "time per sample",
+      `${formatMilliseconds(found.msPerSample)} at batch ${Math.min(found.batch, found.samples)}`,
+    ],
     ["parameters", formatCount(size.parameters)],
     ["size", formatBytes(size.bytes)],
   ];

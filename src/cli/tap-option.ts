@@ -44,10 +44,11 @@ function plain(text: string): Required<Tap> {
   const equals = text.indexOf("=");
   const rest = equals > 0 ? text.slice(equals + 1) : text;
   const colon = rest.lastIndexOf(":");
-  const [teacher, student] = colon > 0 ? [rest.slice(0, colon), rest.slice(colon + 1)] : [rest, rest];
+  const [teacher, student] =
+    colon > 0 && colon < rest.length - 1 ? [rest.slice(0, colon), rest.slice(colon + 1)] : [rest, rest];
   return { name: equals > 0 ? text.slice(0, equals) : student, teacher, student };
 }
 
 function places(text: string, mark: string): number[] {
-  return [...text].length === 0 ? [] : [...text.matchAll(new RegExp(mark, "g"))].map((m) => m.index);
+  return [...text.matchAll(new RegExp(mark, "g"))].map((m) => m.index);
 }

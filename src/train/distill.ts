@@ -403,7 +403,7 @@ async function evaluateModel(
   dataset: Dataset,
   o: Resolved,
   teacher: Int32Array | undefined,
-  logits = like.outputs[0]?.name as string,
+  logits = like.graph.outputs[0]?.name ?? "",
 ): Promise<Evaluation> {
   const session = await runtime.load(bytes, { externalData: like.externalFiles });
   try {

@@ -38,7 +38,7 @@ export async function evaluateModel(
       `${model.source}: made for a fixed batch of ${fixed}, not ${o.batch}; leave the batch size out`,
     );
   const batch = o.batch ?? fixed ?? 128;
-  const logits = o.logits ?? (model.outputs[0]?.name as string);
+  const logits = o.logits ?? model.graph.outputs[0]?.name ?? "";
   if (!model.graph.has(logits))
     throw new DistillError(
       "E_NAME",

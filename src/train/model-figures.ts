@@ -40,9 +40,17 @@ export function modelSize(model: Model): ModelSize {
 }
 
 /** Learned numbers of the constants that `node` takes; one that several nodes share counts at each. */
-export function parametersOf(node: Node, roles: ReadonlyMap<Value, ConstantRole>, model: Model): number {
+export function parametersOf(
+  node: Node,
+  roles: ReadonlyMap<Value, ConstantRole>,
+  model: Model,
+  counts: (x: Value) => boolean = () => true,
+): number {
   return [...new Set(node.inputs)].reduce(
-    (n, x) => (x && roles.get(x) === "parameter" ? n + (model.graph.constants.get(x)?.data.length ?? 0) : n),
+    (n, x) =>
+      x && roles.get(x) === "parameter" && counts(x)
+        ? n + (model.graph.constants.get(x)?.data.length ?? 0)
+        : n,
     0,
   );
 }

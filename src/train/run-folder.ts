@@ -139,8 +139,13 @@ export class RunFolder {
         vectors: [...state].map(([key, v]) => ({ key, length: v.length })),
         sha256: createHash("sha256").update(bytes).digest("hex"),
       };
-      writeFlushed(join(temporary, "state.bin"), bytes);
-      writeFlushed(join(temporary, "state.json"), `${JSON.stringify(index, null, 2)}\n`);
+      try {
+        writeFlushed(join(temporary, "state.bin"), bytes);
+        writeFlushed(join(temporary, "state.json"), `${JSON.stringify(index, null, 2)}\n`);
+      } catch (cause) {
+        rmSync(temporary, { recursive: true, force: true });
+        throw cause;
+      }
       rmSync(path, { recursive: true, force: true });
       renameSync(temporary, path);
       flushFolder(dirname(path));

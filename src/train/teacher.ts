@@ -39,7 +39,7 @@ export async function modelTeacher(
   runtime: Runtime,
   dataset: Dataset,
   taps: readonly TeacherTap[],
-  logits = model.outputs[0]?.name ?? "",
+  logits = model.graph.outputs[0]?.name ?? "",
 ): Promise<Teacher> {
   const names = [...model.graph.values()].map((v) => v.name);
   for (const { name, teacher } of [...taps, { name: "", teacher: logits }])
