@@ -1,10 +1,8 @@
 // The commands eval, inspect and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
 import type { Command } from "commander";
+import { demoEpochs } from "./demo-epochs.ts";
 import { dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
-
-/** Here, and not with the rest of the recipe, because help tells it. */
-export const demoEpochs = 8;
 
 export function addEval(program: Command, run: RunBody): void {
   const command = program

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { demoStudent } from "../nn/demo-models.ts";
 import type { Model } from "../onnx/model.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
-import { demoEpochs } from "./commands.ts";
+import { demoEpochs } from "./demo-epochs.ts";
 
 export interface DemoRecipe {
   /** Folder of the data set, and the teacher's file. */

@@ -242,6 +242,8 @@ const reasons: Record<string, string> = {
   EROFS: "the disk is read-only; choose another --out",
   EACCES: "permission denied; choose another --out",
   EPERM: "not permitted; choose another --out",
+  // What Node says of a folder on a read-only disk.
+  ENOENT: "there is no such folder, or the disk is read-only; choose another --out",
   ENOTDIR: "a part of the path is a file; choose another --out",
   EEXIST: "a file of that name is in the way; choose another --out",
   EDQUOT: "the disk quota is used up; free some space",
