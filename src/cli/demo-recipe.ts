@@ -41,6 +41,6 @@ export const demoRecipe: DemoRecipe = {
   temperature: 3,
   alpha: 0.3,
   tap: "features",
-  metric: "variance",
-  selectivityWeight: 0.02,
+  metric: "sparsity",
+  selectivityWeight: 1,
 };
