@@ -11,11 +11,11 @@ export interface TapPair {
 
 export interface LossContext {
   readonly b: Builder;
-  /** [B, C] */
+  /** [R, C]: one row per prediction, which is a sample, or a position of a sample. */
   readonly studentLogits: Value;
-  /** [B, C]; undefined without a teacher. */
+  /** [R, C]; undefined without a teacher. */
   readonly teacherLogits: Value | undefined;
-  /** [B, C] distributions; undefined where no labels are used. */
+  /** [R, C] distributions; undefined where no labels are used. */
   readonly labels: Value | undefined;
   readonly taps: readonly TapPair[];
 }
@@ -26,4 +26,9 @@ export interface LossTerm {
   readonly name: string;
   /** Scalar. */
   readonly value: Value;
+}
+
+/** The mean of a value per row [R] over the rows: the one place that says what a loss's mean over predictions is. */
+export function rowMean({ b, studentLogits }: LossContext, perRow: Value): Value {
+  return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
 }
