@@ -8,7 +8,7 @@ import { differentiate } from "../autodiff/differentiate.ts";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { type Graph, typeOf, type Value } from "../graph/graph.ts";
-import type { LossEmission } from "../losses/index.ts";
+import { type LossEmission, waysToUnequalNeurons } from "../losses/index.ts";
 import { neuronAxis } from "../losses/selectivity.ts";
 import type { TapPair } from "../losses/terms.ts";
 import type { Model } from "../onnx/model.ts";
@@ -97,7 +97,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
   const tapValues = o.taps.map((t) => valueNamed(o.student, t.student, `tap "${t.name}"`));
   checkLogits(o.student, logits);
   o.taps.forEach((tap, i) => {
-    checkTap(o.student, tap, tapValues[i] as Value);
+    checkTap(o, tap, tapValues[i] as Value);
   });
   const path = pathTo(o.student, [logits, ...tapValues], o.known);
   const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
@@ -262,7 +262,7 @@ function emitGradients(b: Builder, plan: Plan) {
     student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
-  const parts = o.loss({ b, studentLogits: logits, teacherLogits, labels, taps });
+  const parts = o.loss.emit({ b, studentLogits: logits, teacherLogits, labels, taps });
   if (parts.length === 0)
     throw new DistillError(
       "E_OPTION",
@@ -350,18 +350,22 @@ function checkLogits(model: Model, logits: Value): void {
     );
 }
 
-function checkTap(model: Model, tap: CompileTap, value: Value): void {
+/** Equal samples on both sides, and equal neurons unless the loss accepts others. */
+function checkTap({ student: model, loss }: CompileOptions, tap: CompileTap, value: Value): void {
   const student = typeOf(value).dims;
   const teacher = tap.teacher.dims;
-  const ok = sameShape(student, teacher);
-  if (ok) return;
+  if (sameShape(student, teacher)) return;
   const neurons = (dims: readonly number[]) => dims[neuronAxis(dims.length)];
-  const why =
-    student.length === teacher.length && neurons(student) === neurons(teacher)
-      ? "the numbers of samples differ"
-      : `they have ${neurons(student)} and ${neurons(teacher)} neurons`;
+  const samples = (dims: readonly number[]) => dims.filter((_, i) => i !== neuronAxis(dims.length));
+  const sameSamples = student.length === teacher.length && sameShape(samples(student), samples(teacher));
+  if (sameSamples && loss.unequalNeurons) return;
+  const why = sameSamples
+    ? `they have ${neurons(student)} and ${neurons(teacher)} neurons`
+    : "the numbers of samples differ";
+  const ways = sameSamples ? waysToUnequalNeurons() : [];
+  const others = ways.length > 0 ? `, or accept unequal numbers of neurons with ${ways.join(" or ")}` : "";
   throw new DistillError(
     "E_SHAPE",
-    `tap "${tap.name}": the student's "${value.name}" (${model.source}) is ${formatShape(student)} and the teacher's value ${formatShape(teacher)}: ${why}; tap values of equal shape`,
+    `tap "${tap.name}": the student's "${value.name}" (${model.source}) is ${formatShape(student)} and the teacher's value ${formatShape(teacher)}: ${why}; tap values of equal shape${others}`,
   );
 }

@@ -6,29 +6,44 @@ import { knowledgeDistillation } from "./knowledge-distillation.ts";
 import { selectivityLoss } from "./selectivity.ts";
 import type { LossContext, LossTerm } from "./terms.ts";
 
-export type LossEmission = (c: LossContext) => LossTerm[];
+export interface LossEmission {
+  /** Whether a tap may have other numbers of neurons in the student than in the teacher. Their samples are always equal. */
+  readonly unequalNeurons: boolean;
+  readonly emit: (c: LossContext) => LossTerm[];
+}
 
-const emissions = new Map<unknown, (strategy: never) => LossEmission>([
-  [
-    ResponseDistillationStrategy,
-    (s: ResponseDistillationStrategy): LossEmission =>
-      (c) =>
-        knowledgeDistillation(c, s.temperature, s.alpha),
+/** One strategy's row of the table. */
+interface Row<S> {
+  /** As in `LossEmission`; a function where it depends on the strategy's options. */
+  readonly unequalNeurons: boolean | ((strategy: S) => boolean);
+  /** What to ask for so that unequal numbers are accepted, as an error advises it: `matching: "rank"`. */
+  readonly unequalNeuronsBy?: string;
+  readonly emit: (c: LossContext, strategy: S) => LossTerm[];
+}
+
+const rows = new Map<unknown, Row<never>>();
+
+function row<S extends DistillationStrategy>(strategy: new (...options: never[]) => S, r: Row<S>): void {
+  rows.set(strategy, r as Row<never>);
+}
+
+row(ResponseDistillationStrategy, {
+  unequalNeurons: true, // It looks at no tap.
+  emit: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+});
+
+row(NeuronSelectivityDistillationStrategy, {
+  unequalNeurons: false,
+  emit: (c, s) => [
+    ...knowledgeDistillation(c, s.temperature, s.alpha),
+    ...(s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
+      name: `selectivity/${tap.name}`,
+      value: c.b.scope(`loss/selectivity/${tap.name}`, () =>
+        selectivityLoss(c.b, tap.student, tap.teacher, s.metric, s.selectivityWeight),
+      ),
+    })),
   ],
-  [
-    NeuronSelectivityDistillationStrategy,
-    (s: NeuronSelectivityDistillationStrategy): LossEmission =>
-      (c) => [
-        ...knowledgeDistillation(c, s.temperature, s.alpha),
-        ...(s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
-          name: `selectivity/${tap.name}`,
-          value: c.b.scope(`loss/selectivity/${tap.name}`, () =>
-            selectivityLoss(c.b, tap.student, tap.teacher, s.metric, s.selectivityWeight),
-          ),
-        })),
-      ],
-  ],
-]);
+});
 
 /** The tap of that name; every tap for "default". */
 function tapsOf(c: LossContext, name: string): LossContext["taps"] {
@@ -37,8 +52,22 @@ function tapsOf(c: LossContext, name: string): LossContext["taps"] {
 
 /** How to emit `strategy`; undefined where it exists on arrays only. */
 export function emissionOf(strategy: DistillationStrategy): LossEmission | undefined {
-  return emissions.get(strategy.constructor)?.(strategy as never);
+  const found = rows.get(strategy.constructor);
+  if (!found) return undefined;
+  const { unequalNeurons: unequal, emit } = found;
+  return {
+    unequalNeurons: typeof unequal === "function" ? unequal(strategy as never) : unequal,
+    emit: (c) => emit(c, strategy as never),
+  };
+}
+
+/** Everything that accepts unequal numbers of neurons, as an error advises it. */
+export function waysToUnequalNeurons(): string[] {
+  return [...rows.values()].flatMap((r) => r.unequalNeuronsBy ?? []);
 }
 
 /** Training from labels alone. */
-export const supervised: LossEmission = (c) => knowledgeDistillation(c, 1, 1);
+export const supervised: LossEmission = {
+  unequalNeurons: true,
+  emit: (c) => knowledgeDistillation(c, 1, 1),
+};

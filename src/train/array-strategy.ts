@@ -18,11 +18,14 @@ const seedLogits = "seed/logits";
 const seedTap = (tap: string): string => `seed/tap/${tap}`;
 
 /** Σ seed · value over the logits and the taps, the seeds being inputs of the step. */
-export const seeded: LossEmission = ({ b, studentLogits, taps }) => {
-  const term = (name: string, value: typeof studentLogits) =>
-    b.reduceSum(b.mul(value, b.graph.addInput(name, typeOf(value))));
-  const parts = [term(seedLogits, studentLogits), ...taps.map((t) => term(seedTap(t.name), t.student))];
-  return [{ name: "seeded", value: parts.reduce((a, c) => b.add(a, c)) }];
+export const seeded: LossEmission = {
+  unequalNeurons: true, // The strategy sees both sides, and refuses what it does not take.
+  emit: ({ b, studentLogits, taps }) => {
+    const term = (name: string, value: typeof studentLogits) =>
+      b.reduceSum(b.mul(value, b.graph.addInput(name, typeOf(value))));
+    const parts = [term(seedLogits, studentLogits), ...taps.map((t) => term(seedTap(t.name), t.student))];
+    return [{ name: "seeded", value: parts.reduce((a, c) => b.add(a, c)) }];
+  },
 };
 
 export interface ArrayLoss {

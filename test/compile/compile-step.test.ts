@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { type CompiledStep, type CompileOptions, names } from "../../src/compile/compile-step.ts";
 import { int, ints, string } from "../../src/graph/graph.ts";
-import { emissionOf } from "../../src/losses/index.ts";
+import { emissionOf, type LossEmission } from "../../src/losses/index.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
@@ -84,6 +84,22 @@ async function gradientsOf(
 
 const trainedOf = (compiled: CompiledStep): string[] =>
   compiled.weights.flatMap((p) => p.tensors.map((t) => t.name)).sort();
+
+test("a loss that accepts unequal numbers of neurons is given both sides as they are", async () => {
+  const seen: number[][] = [];
+  const loss: LossEmission = {
+    unequalNeurons: true,
+    emit: ({ b, studentLogits, taps }) => {
+      for (const t of taps) seen.push([...b.dims(t.student)], [...b.dims(t.teacher)]);
+      return [{ name: "sum", value: b.reduceSum(studentLogits) }];
+    },
+  };
+  await compileModel(mlp(), batch, { ...tap("hidden", [batch, 8]), loss });
+  expect(seen.slice(0, 2)).toEqual([
+    [batch, features],
+    [batch, 8],
+  ]);
+});
 
 describe("what is refused before anything runs", () => {
   test.each([

@@ -49,7 +49,7 @@ export async function emitted(
   const context = { b, studentLogits, teacherLogits: input("teacher"), labels: input("labels") };
   const [own, other] = [input("studentTap"), input("teacherTap")];
   const taps = own && other ? [{ name: "layer", student: own, teacher: other }] : [];
-  const terms = emissionOf(strategy)?.({ ...context, taps }) ?? [];
+  const terms = emissionOf(strategy)?.emit({ ...context, taps }) ?? [];
   const loss = terms.map((t) => t.value).reduce((a, c) => b.add(a, c));
   const wrt = own ? [studentLogits, own] : [studentLogits];
   const gradients = differentiate(b, loss, wrt);

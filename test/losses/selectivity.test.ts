@@ -160,13 +160,15 @@ describe("which taps count", () => {
     const logits = (name: string) => b.graph.addInput(name, { dtype: "float32", dims: [4, 5] });
     const strategy = new NeuronSelectivityDistillationStrategy({ targetLayerName, selectivityWeight });
     const taps = [tap("early", b), tap("late", b)];
-    return emissionOf(strategy)!({
-      b,
-      studentLogits: logits("s"),
-      teacherLogits: logits("t"),
-      labels: undefined,
-      taps,
-    }).map((t) => t.name);
+    return emissionOf(strategy)!
+      .emit({
+        b,
+        studentLogits: logits("s"),
+        teacherLogits: logits("t"),
+        labels: undefined,
+        taps,
+      })
+      .map((t) => t.name);
   };
 
   it("the named one; every one for the default name; none at weight 0", async () => {
