@@ -2,8 +2,8 @@
 import type { Command } from "commander";
 import { optimizerNames } from "../optim/index.ts";
 import { scheduleNames } from "../optim/schedules.ts";
-import { SelectivityMetric } from "../strategies/selectivity-metric.ts";
 import { monitors } from "../train/options.ts";
+import { addLossOptions } from "./loss-options.ts";
 import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 
@@ -49,41 +49,7 @@ export function addTrain(program: Command, run: RunBody): void {
       option("--crop <px>", "shift images by up to so many pixels at random (default: 0)", whole(0)),
     );
 
-  command.optionsGroup("Loss:");
-  command
-    .addOption(
-      option(
-        "--tap <tap>",
-        "[name=]teacher[:student], two values whose neurons are compared (default student: the same name); may be repeated",
-        several,
-      ),
-    )
-    .addOption(
-      option("--metric <metric>", "how a neuron's selectivity is scored (default: variance)").choices(
-        Object.values(SelectivityMetric),
-      ),
-    )
-    .addOption(
-      option(
-        "--selectivity-weight <x>",
-        "weight of the selectivity loss of each tap (default: 0.5)",
-        number({ least: 0 }),
-      ),
-    )
-    .addOption(
-      option(
-        "--temperature <x>",
-        "what logits are divided by before teacher and student are compared (default: 3)",
-        number({ above: 0 }),
-      ),
-    )
-    .addOption(
-      option(
-        "--alpha <x>",
-        "weight of the labels against the teacher, 0 to 1; 0 needs no labels (default: 0.3)",
-        number({ least: 0, most: 1 }),
-      ),
-    );
+  addLossOptions(command);
 
   command.optionsGroup("Training:");
   command

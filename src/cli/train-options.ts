@@ -4,30 +4,18 @@ import { isAbsolute, resolve } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleName } from "../optim/schedules.ts";
-import {
-  type DistillationStrategy,
-  NeuronSelectivityDistillationStrategy,
-  ResponseDistillationStrategy,
-  type SelectivityMetric,
-} from "../strategies/index.ts";
 import type { Monitor } from "../train/options.ts";
+import type { StrategyFlags } from "./strategy-options.ts";
 
-export interface TrainFlags {
+export interface TrainFlags extends StrategyFlags {
   student?: string;
-  teacher?: string;
   studentLogits?: string;
-  teacherLogits?: string;
   data?: string;
   mean?: number | number[];
   std?: number | number[];
   evalData?: string;
   flip?: boolean;
   crop?: number;
-  tap?: string[];
-  metric?: SelectivityMetric;
-  selectivityWeight?: number;
-  temperature?: number;
-  alpha?: number;
   epochs?: number;
   batch?: number;
   optimizer?: OptimizerConfig["name"];
@@ -145,34 +133,4 @@ export function optimizerOf(flags: TrainFlags): OptimizerConfig {
         `${spell(key, flags[key])} belongs to sgd, not to --optimizer ${optimizer}`,
       );
   return { name: "adamw", ...(weightDecay !== undefined && { weightDecay }) };
-}
-
-export function strategyOf(flags: TrainFlags): DistillationStrategy | undefined {
-  const { temperature, alpha, metric, selectivityWeight } = flags;
-  if (flags.teacher === undefined) {
-    for (const key of [
-      "tap",
-      "metric",
-      "selectivityWeight",
-      "temperature",
-      "alpha",
-      "teacherLogits",
-    ] as const)
-      if (flags[key] !== undefined) throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
-    return undefined;
-  }
-  const output = {
-    ...(temperature !== undefined && { temperature }),
-    ...(alpha !== undefined && { alpha }),
-  };
-  if (flags.tap)
-    return new NeuronSelectivityDistillationStrategy({
-      ...output,
-      ...(metric !== undefined && { metric }),
-      ...(selectivityWeight !== undefined && { selectivityWeight }),
-    });
-  for (const key of ["metric", "selectivityWeight"] as const)
-    if (flags[key] !== undefined)
-      throw new DistillError("E_OPTION", `${flagOf(key)} needs a --tap: the values to compare`);
-  return new ResponseDistillationStrategy(output);
 }

@@ -17,6 +17,7 @@ import { loadStudent } from "./load-student.ts";
 import { openPart, openTest, openTraining } from "./open-data.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
+import { strategyOf } from "./strategy-options.ts";
 import { parseTap } from "./tap-option.ts";
 import {
   asTyped,
@@ -26,7 +27,6 @@ import {
   quoted,
   resumedFlags,
   spellCommand,
-  strategyOf,
   type TrainFlags,
 } from "./train-options.ts";
 

@@ -12,13 +12,16 @@ export interface LossEmission {
   readonly emit: (c: LossContext) => LossTerm[];
 }
 
-/** One strategy's row of the table. */
+/** One strategy's row of the table: its loss in two parts, so that a sum of strategies can take either. */
 interface Row<S> {
   /** As in `LossEmission`; a function where it depends on the strategy's options. */
   readonly unequalNeurons: boolean | ((strategy: S) => boolean);
   /** What to ask for so that unequal numbers are accepted, as an error advises it: `matching: "rank"`. */
   readonly unequalNeuronsBy?: string;
-  readonly emit: (c: LossContext, strategy: S) => LossTerm[];
+  /** The loss on outputs, if it has one. */
+  readonly output?: (c: LossContext, strategy: S) => LossTerm[];
+  /** The loss on taps, if it has one. */
+  readonly intermediate?: (c: LossContext, strategy: S) => LossTerm[];
 }
 
 const rows = new Map<unknown, Row<never>>();
@@ -29,20 +32,19 @@ function row<S extends DistillationStrategy>(strategy: new (...options: never[])
 
 row(ResponseDistillationStrategy, {
   unequalNeurons: true, // It looks at no tap.
-  emit: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+  output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
 });
 
 row(NeuronSelectivityDistillationStrategy, {
   unequalNeurons: false,
-  emit: (c, s) => [
-    ...knowledgeDistillation(c, s.temperature, s.alpha),
-    ...(s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
+  output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+  intermediate: (c, s) =>
+    (s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
       name: `selectivity/${tap.name}`,
       value: c.b.scope(`loss/selectivity/${tap.name}`, () =>
         selectivityLoss(c.b, tap.student, tap.teacher, s.metric, s.selectivityWeight),
       ),
     })),
-  ],
 });
 
 /** The tap of that name; every tap for "default". */
@@ -54,10 +56,11 @@ function tapsOf(c: LossContext, name: string): LossContext["taps"] {
 export function emissionOf(strategy: DistillationStrategy): LossEmission | undefined {
   const found = rows.get(strategy.constructor);
   if (!found) return undefined;
-  const { unequalNeurons: unequal, emit } = found;
+  const { unequalNeurons: unequal, output, intermediate } = found;
+  const s = strategy as never;
   return {
-    unequalNeurons: typeof unequal === "function" ? unequal(strategy as never) : unequal,
-    emit: (c) => emit(c, strategy as never),
+    unequalNeurons: typeof unequal === "function" ? unequal(s) : unequal,
+    emit: (c) => [...(output?.(c, s) ?? []), ...(intermediate?.(c, s) ?? [])],
   };
 }
 

@@ -1,0 +1,42 @@
+// The options of `train` that say what the loss is, as the parser sees them. What they make is strategy-options.ts's job.
+import type { Command } from "commander";
+import { SelectivityMetric } from "../strategies/selectivity-metric.ts";
+import { number, option, several } from "./parse.ts";
+
+export function addLossOptions(command: Command): void {
+  command.optionsGroup("Loss:");
+  command
+    .addOption(
+      option(
+        "--tap <tap>",
+        "[name=]teacher[:student], two values whose neurons are compared (default student: the same name); may be repeated",
+        several,
+      ),
+    )
+    .addOption(
+      option("--metric <metric>", "how a neuron's selectivity is scored (default: variance)").choices(
+        Object.values(SelectivityMetric),
+      ),
+    )
+    .addOption(
+      option(
+        "--selectivity-weight <x>",
+        "weight of the selectivity loss of each tap (default: 0.5)",
+        number({ least: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--temperature <x>",
+        "what logits are divided by before teacher and student are compared (default: 3)",
+        number({ above: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--alpha <x>",
+        "weight of the labels against the teacher, 0 to 1; 0 needs no labels (default: 0.3)",
+        number({ least: 0, most: 1 }),
+      ),
+    );
+}
