@@ -12,6 +12,7 @@ const rooms = [
   ["runtime"],
   ["data"],
   ["nn"],
+  ["prepare"],
   ["train"],
   ["report"],
   ["cli"],

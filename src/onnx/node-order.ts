@@ -54,6 +54,16 @@ export function inOrder(
   return ordered;
 }
 
+/** A name for each node: its own, or its op and its place in the file where it has none. */
+export function nodeNames(nodes: readonly NodeProto[]): string[] {
+  const taken = new Set(nodes.map((n) => n.name));
+  return nodes.map((node, i) => {
+    let name = node.name;
+    if (name === "") for (name = `${node.opType}_${i}`; taken.has(name); ) name += "_";
+    return name;
+  });
+}
+
 function nameOf(node: NodeProto, i: number): string {
   return `${node.opType} "${node.name || `${node.opType}_${i}`}"`;
 }

@@ -14,7 +14,8 @@ import { DistillError } from "../base/errors.ts";
 import type { DType } from "../base/tensor.ts";
 import type { Model } from "./model.ts";
 
-interface Origin {
+/** The message that a model was made of, and its bytes (for an edited model written when first asked for). */
+export interface Origin {
   readonly proto: ModelProto;
   readonly bytes: Uint8Array;
 }

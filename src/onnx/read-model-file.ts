@@ -21,7 +21,7 @@ export async function readModelFile(path: string): Promise<Model> {
     const what = `${path}: the external file "${location}"`;
     files.set(location, await readWhole(join(dirname(path), location), what));
   }
-  return buildModel(proto, bytes, path, (location) => files.get(location) as Uint8Array);
+  return buildModel({ proto, bytes }, path, (location) => files.get(location) as Uint8Array);
 }
 
 /** Reads in parts, for `readFile` stops at 2 GiB and external data does not. */

@@ -17,8 +17,8 @@ import { type Attributes, Graph } from "../graph/graph.ts";
 import { decodeAttributes } from "./attributes.ts";
 import { explainForeignFile } from "./foreign-file.ts";
 import type { Model } from "./model.ts";
-import { inOrder } from "./node-order.ts";
-import { declaredType, domainOf, remember, tensorsOf } from "./proto.ts";
+import { inOrder, nodeNames } from "./node-order.ts";
+import { declaredType, domainOf, type Origin, remember, tensorsOf } from "./proto.ts";
 import { decodeTensor, type ExternalReader, isExternal, locationOf } from "./tensor-proto.ts";
 
 /** What we read: from opset 7 (broadcasting as it is today) to the newest that ONNX 1.23 defines. */
@@ -46,7 +46,7 @@ export interface ReadModelOptions {
  */
 export function readModel(bytes: Uint8Array, options: ReadModelOptions = {}): Model {
   const source = options.source ?? "model";
-  return buildModel(parseProto(bytes, source), bytes, source, options.external);
+  return buildModel({ proto: parseProto(bytes, source), bytes }, source, options.external);
 }
 
 /** Bytes -> message, for readers that must look at it before they can build the model. */
@@ -92,8 +92,7 @@ export function checkLocation(location: string, what: string): void {
 }
 
 export function buildModel(
-  proto: ModelProto,
-  bytes: Uint8Array,
+  origin: Origin,
   source: string,
   read: ((location: string) => Uint8Array) | undefined,
 ): Model {
@@ -112,12 +111,13 @@ export function buildModel(
     }
     return file.data;
   };
+  const { proto } = origin;
   try {
     const built = buildGraph(proto, external);
     // Files that only subgraphs, functions or element types of no concern to us refer to: the runtime needs them.
     for (const location of externalLocations(proto)) external(location, "the model");
     const model: Model = { ...built, source, externalFiles: [...files.values()] };
-    return remember(model, { proto, bytes });
+    return remember(model, origin);
   } catch (cause) {
     if (!(cause instanceof DistillError)) throw cause;
     throw new DistillError(cause.code, `${source}: ${cause.message}`, { cause });
@@ -224,10 +224,9 @@ function addNodes(
   declared: ReadonlyMap<string, TensorType | undefined>,
   external: ExternalReader,
 ): void {
-  const taken = new Set(nodes.map((n) => n.name));
+  const called = nodeNames(nodes);
   for (const [node, i] of inOrder(nodes, (name) => graph.has(name))) {
-    let name = node.name;
-    if (name === "") for (name = `${node.opType}_${i}`; taken.has(name); ) name += "_";
+    const name = called[i] as string;
     const what = `node ${node.opType} "${name}"`;
     const domain = domainOf(node.domain);
     if (!graph.opsets.has(domain))

@@ -1,0 +1,194 @@
+// A user's model with nodes and initialisers added, inputs of nodes rewired and declared batch sizes opened: for the form
+// in which a student is trained, and for the bias that a folded normalisation may need. The model that was read is not
+// altered, and what is not edited is shared with it.
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "onnx-buf";
+import { DistillError, didYouMean } from "../base/errors.ts";
+import type { Tensor } from "../base/tensor.ts";
+import type { Attributes } from "../graph/graph.ts";
+import { encodeAttribute } from "./attributes.ts";
+import type { Model } from "./model.ts";
+import { inOrder, nodeNames } from "./node-order.ts";
+import { dataTypeOf, originOf, shallow } from "./proto.ts";
+import { buildModel } from "./read-model.ts";
+import { encodeTensor } from "./tensor-proto.ts";
+
+/** A node to add, in the model's own opset; inputs and outputs are names of values, "" for one that is left out. */
+export interface AddedNode {
+  readonly op: string;
+  readonly domain?: string;
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Attributes;
+}
+
+/** Nodes are named by one of their outputs, which is unique where a node's own name may be missing. */
+export interface ModelEdits {
+  /** New initialisers by name. */
+  readonly constants?: ReadonlyMap<string, Tensor>;
+  readonly nodes?: readonly AddedNode[];
+  /** By an output of the node: the value that it takes instead, by input slot. */
+  readonly rewired?: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  /** Another name for an output of a node, at that node alone: whoever takes the old name takes what is added under it. */
+  readonly renamed?: ReadonlyMap<string, string>;
+  /** Declared inputs whose first dimension becomes open. Declared shapes of all other values are then forgotten. */
+  readonly openBatch?: readonly string[];
+  /** The outputs, and no node that they do not need. */
+  readonly outputs?: readonly string[];
+}
+
+/**
+ * The edited model. Nodes without a name get the one that messages know them by.
+ *
+ * Errors: E_NAME for a value that does not exist, or a new name that does; as `readModel` for a model that then
+ * contradicts itself.
+ *
+ * @example
+ * const tapped = editModel(model, {
+ *   nodes: [{ op: "Identity", name: "copy", inputs: ["features"], outputs: ["features/copy"] }],
+ * });
+ */
+export function editModel(model: Model, edits: ModelEdits): Model {
+  const { constants = new Map(), nodes = [], rewired = new Map(), renamed = new Map() } = edits;
+  const { proto } = originOf(model);
+  const g = shallow(proto.graph as GraphProto);
+  for (const name of [...constants.keys(), ...nodes.flatMap((n) => n.outputs)])
+    if (name !== "" && model.graph.has(name) && !renamed.has(name))
+      throw new DistillError("E_NAME", `${model.source}: the value "${name}" exists already`);
+  for (const name of [...rewired.keys(), ...renamed.keys()])
+    if (!model.graph.find(name)?.producer)
+      throw new DistillError(
+        "E_NAME",
+        `${model.source}: no node computes "${name}".${didYouMean(
+          name,
+          [...model.graph.values()].map((v) => v.name),
+        )}`,
+      );
+
+  const named = nodeNames(g.node);
+  const edited = g.node.map((node, i): NodeProto => {
+    const copy = shallow(node);
+    copy.name = named[i] as string;
+    for (const output of node.output) {
+      const slots = rewired.get(output);
+      if (slots) copy.input = rewire(node.input, slots);
+    }
+    if (node.output.some((o) => renamed.has(o))) copy.output = node.output.map((o) => renamed.get(o) ?? o);
+    return copy;
+  });
+  g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
+  // Before IR version 4 every initialiser must be among the inputs too.
+  if (proto.irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];
+  if (edits.openBatch) {
+    const open = new Set(edits.openBatch);
+    g.input = g.input.map((v) => (open.has(v.name) ? withOpenBatch(v) : v));
+    g.valueInfo = [];
+    g.output = g.output.map(withoutShape);
+  }
+  const given = new Set([...g.input, ...g.initializer].map((v) => v.name));
+  for (const s of g.sparseInitializer) given.add(s.values?.name ?? "");
+  g.node = inOrder([...edited, ...nodes.map(encodeNode)], (name) => given.has(name)).map(([node]) => node);
+  if (edits.outputs) keepOnly(g, edits.outputs);
+
+  const changed = shallow(proto);
+  changed.graph = g;
+  return fromProto(changed, model);
+}
+
+function fromProto(proto: ModelProto, like: Model): Model {
+  let bytes: Uint8Array | undefined;
+  const origin = {
+    proto,
+    get bytes() {
+      bytes ??= toBinary(ModelProtoSchema, proto);
+      return bytes;
+    },
+  };
+  const file = (location: string) => like.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
+  return buildModel(origin, like.source, file);
+}
+
+function rewire(inputs: readonly string[], slots: ReadonlyMap<number, string>): string[] {
+  const copy = [...inputs];
+  for (const [slot, name] of slots) {
+    while (copy.length < slot) copy.push("");
+    copy[slot] = name;
+  }
+  return copy;
+}
+
+function encodeNode(node: AddedNode): NodeProto {
+  return create(NodeProtoSchema, {
+    opType: node.op,
+    domain: node.domain ?? "",
+    name: node.name,
+    input: [...node.inputs],
+    output: [...node.outputs],
+    attribute: Object.entries(node.attributes ?? {}).map(([name, a]) =>
+      encodeAttribute(name, a, `node ${node.op} "${node.name}"`),
+    ),
+  });
+}
+
+function inputFor(name: string, t: Tensor): ValueInfoProto {
+  const type = create(TypeProto_TensorSchema, {
+    elemType: dataTypeOf(t.dtype),
+    shape: { dim: t.dims.map((d) => ({ value: { case: "dimValue" as const, value: BigInt(d) } })) },
+  });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: "tensorType", value: type } }),
+  });
+}
+
+/** A declaration with its shape changed; of other types than tensors as it is. */
+function reshaped(
+  v: ValueInfoProto,
+  shapeOf: (dim: readonly object[]) => object[] | undefined,
+): ValueInfoProto {
+  if (v.type?.value.case !== "tensorType") return v;
+  const { elemType, shape } = v.type.value.value;
+  const dim = shape && shapeOf(shape.dim);
+  const type = create(TypeProto_TensorSchema, { elemType, ...(dim && { shape: { dim } }) });
+  const copy = shallow(v);
+  copy.type = create(TypeProtoSchema, { value: { case: "tensorType", value: type } });
+  return copy;
+}
+
+const withOpenBatch = (v: ValueInfoProto): ValueInfoProto => reshaped(v, ([, ...rest]) => [{}, ...rest]);
+const withoutShape = (v: ValueInfoProto): ValueInfoProto => reshaped(v, () => undefined);
+
+function keepOnly(g: GraphProto, outputs: readonly string[]): void {
+  const needed = new Set(outputs);
+  g.node = g.node
+    .toReversed()
+    .filter((node) => {
+      if (!node.output.some((o) => needed.has(o))) return false;
+      for (const x of takenBy(node)) needed.add(x);
+      return true;
+    })
+    .reverse();
+  const declared = new Map(g.output.map((v) => [v.name, v]));
+  g.output = outputs.map((name) => declared.get(name) ?? create(ValueInfoProtoSchema, { name }));
+}
+
+/** Every name that a node and the subgraphs in it take; of the latter some are their own. */
+function* takenBy(node: NodeProto): Generator<string> {
+  yield* node.input;
+  for (const { g, graphs } of node.attribute)
+    for (const inner of g ? [g, ...graphs] : graphs) {
+      yield* inner.output.map((o) => o.name);
+      for (const n of inner.node) yield* takenBy(n);
+    }
+}

@@ -1,0 +1,221 @@
+// Which value of a classifier holds its logits. Exporters end a classifier with nothing, a Softmax, a LogSoftmax or a
+// Sigmoid, in one node or spelled out, and often a Flatten or Cast behind it; losses want what goes in there. Reads the
+// graph, runs nothing.
+import { DistillError, didYouMean } from "../base/errors.ts";
+import { isFloat, toNumbers } from "../base/tensor.ts";
+import type { Graph, Node, Value } from "../graph/graph.ts";
+import { type AddedNode, editModel } from "../onnx/edit-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { AttributeReader } from "../ops/attributes.ts";
+
+/** What a task's loss applies to logits itself: softmax for classes that exclude each other, sigmoid for those that do not. */
+export type OutputActivation = "softmax" | "sigmoid" | "none";
+
+export interface Logits {
+  /** The value that holds the logits, in the model that `withLogits` gives. */
+  readonly value: string;
+  /** The output that was asked for, or the model's own. */
+  readonly output: string;
+  /** What makes the output of the logits; undefined where the output holds the logits itself. */
+  readonly activation?: { readonly op: string; readonly node: string };
+  /** What the output ends in although the task does not expect it; its values are taken as they are. */
+  readonly unexpected?: { readonly op: string; readonly node: string };
+  /** The nodes behind the activation (a Flatten, a Cast) once more, for the logits. */
+  readonly added: readonly AddedNode[];
+}
+
+/**
+ * The logits behind `output` (default: the first output of floats). For "softmax" (the default), the input of a final
+ * Softmax or LogSoftmax, also spelled out (Exp, ReduceSum, Div; Log of a Softmax; x − ReduceLogSumExp(x)); for "sigmoid",
+ * that of a final Sigmoid; looked for through Identity, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Cast, Dropout,
+ * × 1 and + 0; a ZipMap stands for its tensor. For "none", the output as it is. An activation over the batch (axis 0) is none of these.
+ *
+ * Errors: E_NAME for an output that does not exist, with the nearest names; E_MODEL for a model without an output of floats.
+ *
+ * @example
+ * const { value } = logitsOf(teacher); // "/fc/Gemm_output_0", where the output "probs" is its Softmax
+ */
+export function logitsOf(model: Model, output?: string, activation: OutputActivation = "softmax"): Logits {
+  let found = output === undefined ? firstFloatOutput(model) : valueNamed(model, output);
+  // A map of class names is not a tensor; what it is made of is.
+  while (found.producer && isZipMap(found.producer)) found = found.producer.inputs[0] as Value;
+  const { views, value } = throughViews(model.graph, found);
+  const end = activationAt(model.graph, value);
+  if (!end || activation === "none") return { value: found.name, output: found.name, added: [] };
+  const { op, node } = end;
+  if (end.kind !== activation)
+    return { value: found.name, output: found.name, unexpected: { op, node: node.name }, added: [] };
+  const added = viewsAgain(model, views, end.logits, found.name);
+  return {
+    value: added.at(-1)?.outputs[0] ?? end.logits.name,
+    output: found.name,
+    activation: { op, node: node.name },
+    added,
+  };
+}
+
+/** The model in which `logits.value` exists: itself, unless something stands behind the activation. */
+export function withLogits(model: Model, logits: Logits): Model {
+  return logits.added.length === 0 ? model : editModel(model, { nodes: logits.added });
+}
+
+/** One line for the user, where the logits are not the output; `who` is "the student" or "the teacher". */
+export function describeLogits(logits: Logits, who: string): string | undefined {
+  const { activation, unexpected, output, value, added } = logits;
+  if (activation) {
+    const input = added.length === 0 ? `"${value}", its input,` : "its input";
+    return `${who}'s output "${output}" comes from a ${activation.op} (node "${activation.node}"): ${input} is taken for the logits`;
+  }
+  if (unexpected)
+    return `${who}'s output "${output}" ends in a ${unexpected.op} (node "${unexpected.node}"), which this task does not expect: its values are taken for logits as they are`;
+  return undefined;
+}
+
+function valueNamed(model: Model, name: string): Value {
+  const found = model.graph.find(name);
+  if (found) return found;
+  const names = [...model.graph.values()].map((v) => v.name);
+  throw new DistillError(
+    "E_NAME",
+    `logits: ${model.source} has no value "${name}".${didYouMean(name, names)} \`onnx-distill inspect\` lists them.`,
+  );
+}
+
+/** Classifiers of scikit-learn have the predicted class, an integer, for their first output. */
+function firstFloatOutput(model: Model): Value {
+  const declared = new Map(model.outputs.map((o) => [o.name, o.dtype]));
+  const found = model.graph.outputs.find((v) => {
+    const dtype = declared.get(v.name) ?? v.type?.dtype;
+    return dtype === undefined || isFloat(dtype);
+  });
+  if (found) return found;
+  throw new DistillError(
+    "E_MODEL",
+    `${model.source}: no output holds floats (${model.outputs.map((o) => `${o.name}: ${o.dtype}`).join(", ")}); name the value that holds the logits`,
+  );
+}
+
+/** The nodes that pass their first input on, from the last to the first, and what goes into the first. */
+function throughViews(graph: Graph, from: Value): { views: Node[]; value: Value } {
+  const views: Node[] = [];
+  let value = from;
+  for (;;) {
+    const node = value.producer;
+    const x = node && node.outputs[0] === value ? passedOn(graph, node) : undefined;
+    if (!node || !x) return { views, value };
+    views.push(node);
+    value = x;
+  }
+}
+
+const viewOps = new Set([
+  "Identity",
+  "Reshape",
+  "Flatten",
+  "Squeeze",
+  "Unsqueeze",
+  "Transpose",
+  "Cast",
+  "Dropout",
+]);
+const isZipMap = (node: Node): boolean => node.op === "ZipMap" && node.domain === "ai.onnx.ml";
+
+/** The number with which an op changes nothing. */
+const neutral: Readonly<Record<string, number>> = { Mul: 1, Div: 1, Add: 0, Sub: 0 };
+
+function passedOn(graph: Graph, node: Node): Value | undefined {
+  if (node.domain !== "") return undefined;
+  if (viewOps.has(node.op)) return node.inputs[0];
+  const nothing = neutral[node.op];
+  if (nothing === undefined) return undefined;
+  const isNeutral = (x: Value | undefined): boolean => {
+    const t = x && graph.constants.get(x);
+    return t !== undefined && isFloat(t.dtype) && toNumbers(t).every((v) => v === nothing);
+  };
+  const [a, b] = node.inputs;
+  if (isNeutral(b)) return a;
+  return node.op === "Mul" || node.op === "Add" ? (isNeutral(a) ? b : undefined) : undefined;
+}
+
+interface End {
+  readonly kind: OutputActivation;
+  readonly op: string;
+  readonly node: Node;
+  readonly logits: Value;
+}
+
+function activationAt(graph: Graph, value: Value): End | undefined {
+  const node = value.producer;
+  const x = node?.inputs[0];
+  if (!node || !x || node.domain !== "") return undefined;
+  const end = (kind: OutputActivation, op: string, logits: Value): End => ({ kind, op, node, logits });
+  if (node.op === "Sigmoid") return end("sigmoid", "Sigmoid", x);
+  if (node.op === "Softmax" || node.op === "LogSoftmax")
+    return overClasses(graph, node) ? end("softmax", node.op, x) : undefined;
+  if (node.op === "Log") {
+    const inner = activationAt(graph, throughViews(graph, x).value);
+    return inner?.kind === "softmax" && inner.op === "Softmax"
+      ? end("softmax", "LogSoftmax", inner.logits)
+      : undefined;
+  }
+  const logits = spelledOut(graph, node);
+  return logits && end("softmax", node.op === "Sub" ? "LogSoftmax" : "Softmax", logits);
+}
+
+/** Exp(z) / ReduceSum(Exp(z)), z − Log(ReduceSum(Exp(z))) and x − ReduceLogSumExp(x); z may be x − ReduceMax(x). */
+function spelledOut(graph: Graph, node: Node): Value | undefined {
+  const [a, b] = node.inputs;
+  if (!a || !b) return undefined;
+  const made = (v: Value | undefined, op: string): Node | undefined => {
+    const by = v?.producer;
+    return by?.op === op && by.domain === "" ? by : undefined;
+  };
+  const sumOf = (v: Value | undefined): Value | undefined => {
+    const sum = made(v, "ReduceSum");
+    return sum && overClasses(graph, sum) ? sum.inputs[0] : undefined;
+  };
+  const unshifted = (z: Value): Value => {
+    const x = made(z, "Sub")?.inputs[0];
+    const largest = made(made(z, "Sub")?.inputs[1], "ReduceMax");
+    return x && largest?.inputs[0] === x ? x : z;
+  };
+  if (node.op === "Div" || node.op === "Mul") {
+    const [e, sum] = node.op === "Div" ? [a, b] : [a, made(b, "Reciprocal")?.inputs[0]];
+    const z = made(e, "Exp")?.inputs[0];
+    return z && sumOf(sum) === e ? unshifted(z) : undefined;
+  }
+  if (node.op !== "Sub") return undefined;
+  const whole = made(b, "ReduceLogSumExp");
+  if (whole && whole.inputs[0] === a && overClasses(graph, whole)) return unshifted(a);
+  const e = sumOf(made(b, "Log")?.inputs[0]);
+  return e && made(e, "Exp")?.inputs[0] === a ? unshifted(a) : undefined;
+}
+
+/** Whether a node works along the classes: axis 1 or the last, never along the batch. */
+function overClasses(graph: Graph, node: Node): boolean {
+  const attr = new AttributeReader(node.attributes, `${node.op} at node "${node.name}"`);
+  const rank = node.inputs[0]?.type?.dims.length;
+  const isClasses = (axis: number): boolean =>
+    axis === 1 || axis === -1 || (rank === undefined ? axis > 1 : axis === rank - 1);
+  if (!node.op.startsWith("Reduce"))
+    return isClasses(attr.int("axis", (graph.opsets.get("") ?? 1) < 13 ? 1 : -1));
+  const given = node.inputs[1] && graph.constants.get(node.inputs[1]);
+  const axes = given ? toNumbers(given) : attr.ints("axes", []);
+  return axes.length === 1 && isClasses(axes[0] as number);
+}
+
+/** The views on another value, in the model's order. */
+function viewsAgain(model: Model, views: readonly Node[], from: Value, output: string): AddedNode[] {
+  const taken = new Set([...model.graph.values()].map((v) => v.name));
+  let input = from.name;
+  return views.toReversed().map((view, i): AddedNode => {
+    const base = i === views.length - 1 ? `${output}/logits` : `${output}/logits/${view.op}`;
+    let name = base;
+    for (let k = 2; taken.has(name); k++) name = `${base}_${k}`;
+    taken.add(name);
+    const through = passedOn(model.graph, view);
+    const inputs = view.inputs.map((x) => (x === through ? input : (x?.name ?? "")));
+    input = name;
+    return { op: view.op, domain: view.domain, name, inputs, outputs: [name], attributes: view.attributes };
+  });
+}
