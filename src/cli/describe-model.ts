@@ -13,6 +13,7 @@ import { isComposite, notDifferentiable, zero } from "../ops/define.ts";
 import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
 import { normalizationOps } from "../ops/normalization.ts";
+import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observe } from "../runtime/observe.ts";
@@ -166,7 +167,7 @@ function opsOf(model: Model, layers: readonly Layer[]): OpUse[] {
 
 /** Ops whose outputs are a layer's answer: activations, normalisations, pools, and the sums of residual branches. */
 const tapOps = new Set([
-  ...[...activationOps, ...normalizationOps, ...poolingOps].map((d) =>
+  ...[...activationOps, ...normalizationOps, ...fusedNormalizationOps, ...poolingOps].map((d) =>
     tableKey(d.op, "domain" in d ? d.domain : ""),
   ),
   "Add",

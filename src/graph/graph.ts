@@ -19,6 +19,7 @@ export type Attributes = Readonly<Record<string, Attribute>>;
 export const int = (value: number): Attribute => ({ kind: "int", value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: "ints", value });
 export const float = (value: number): Attribute => ({ kind: "float", value });
+export const floats = (value: readonly number[]): Attribute => ({ kind: "floats", value });
 export const string = (value: string): Attribute => ({ kind: "string", value });
 
 /** One tensor that flows through a graph: an input, a constant, or an output of exactly one node. */

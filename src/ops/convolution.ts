@@ -16,7 +16,7 @@ import {
 } from "./window.ts";
 
 /** y = w ∗ x + b;  dx = the adjoint convolution of dy, dw = Σ_n dy_n · im2col(x_n)ᵀ, db = Σ dy. */
-const conv = defineOp({
+export const conv = defineOp({
   op: "Conv",
   versions: [1, 11, 22],
   weights: [1, 2],

@@ -2,18 +2,22 @@
 import { DistillError } from "../base/errors.ts";
 import { Graph } from "../graph/graph.ts";
 import { activationOps } from "./activation.ts";
+import { attentionOps } from "./attention.ts";
 import { Builder, type OpTable, tableKey } from "./builder.ts";
 import { convolutionOps } from "./convolution.ts";
 import type { OpDefinition } from "./define.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { fusedOps } from "./fused.ts";
 import { indexingOps } from "./indexing.ts";
 import { linearOps } from "./linear.ts";
 import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
+import { fusedNormalizationOps } from "./normalization-fused.ts";
 import { poolingOps } from "./pooling.ts";
 import { reductionOps } from "./reduction.ts";
 import { resamplingOps } from "./resampling.ts";
+import { rotaryOps } from "./rotary.ts";
 import { shapeArithmeticOps } from "./shape-arithmetic.ts";
 import type { Target } from "./target.ts";
 
@@ -25,11 +29,15 @@ export const opTable: OpTable = tableOf([
   convolutionOps,
   poolingOps,
   normalizationOps,
+  fusedNormalizationOps,
   movementOps,
   indexingOps,
   resamplingOps,
   shapeArithmeticOps,
   einsumOps,
+  fusedOps,
+  attentionOps,
+  rotaryOps,
 ]);
 
 function tableOf(families: readonly (readonly OpDefinition[])[]): OpTable {

@@ -23,19 +23,19 @@ const matmul = defineOp({
   grad: ({ b, x, dy }) => productGradients(b, { x: x(0), trans: false }, { x: x(1), trans: false }, 1, dy),
 });
 
-/** y = α·A'·B' with A' and B' transposed on request;  dA' = α·dy·B'ᵀ, dB' = α·A'ᵀ·dy. */
+/**
+ * y = α·A'·B' with A' and B' transposed on request;  dA' = α·dy·B'ᵀ, dB' = α·A'ᵀ·dy. transBatch first moves the first axis
+ * before the last: [D₀, …, Dₖ, K] -> [D₁, …, Dₖ, D₀, K].
+ */
 const fusedMatMul = defineOp({
   op: "FusedMatMul",
   domain: "com.microsoft",
   versions: [1],
   emit: (c) => {
-    if (c.attr.int("transBatchA", 0) !== 0 || c.attr.int("transBatchB", 0) !== 0)
-      throw new DistillError(
-        "E_OP",
-        `${c.where}: transBatchA and transBatchB are not supported; export the model without ONNX Runtime's optimizations`,
-      );
     const { transA, transB, alpha } = readProduct(c.attr);
-    return [product(c.b, { x: c.x(0), trans: transA }, { x: c.x(1), trans: transB }, alpha)];
+    const a = batchMoved(c.b, c.x(0), c.attr.int("transBatchA", 0) !== 0);
+    const w = batchMoved(c.b, c.x(1), c.attr.int("transBatchB", 0) !== 0);
+    return [product(c.b, { x: a, trans: transA }, { x: w, trans: transB }, alpha)];
   },
   infer: (c) => {
     const { transA, transB } = readProduct(c.attr);
@@ -47,6 +47,22 @@ const fusedMatMul = defineOp({
     return productGradients(b, { x: x(0), trans: transA }, { x: x(1), trans: transB }, alpha, dy);
   },
 });
+
+/** FusedMatMul under its older name. */
+const transposeMatMul = defineOp({
+  op: "TransposeMatMul",
+  domain: "com.microsoft",
+  versions: [1],
+  composed: true,
+  emit: fusedMatMul.emit,
+});
+
+function batchMoved(b: Builder, x: Value, move: boolean): Value {
+  const last = b.dims(x).length - 1;
+  if (!move || last < 2) return x;
+  const rest = Array.from({ length: last - 1 }, (_, i) => i + 1);
+  return b.transpose(x, [...rest, 0, last]);
+}
 
 /** y = α·A'·B' + β·C;  dA' = α·dy·B'ᵀ, dB' = α·A'ᵀ·dy, dC = β·dy (summed to C's shape). */
 const gemm = defineOp({
@@ -72,7 +88,7 @@ const gemm = defineOp({
   },
 });
 
-export const linearOps: readonly OpDefinition[] = [matmul, fusedMatMul, gemm];
+export const linearOps: readonly OpDefinition[] = [matmul, fusedMatMul, transposeMatMul, gemm];
 
 function readProduct(attr: AttributeReader): { transA: boolean; transB: boolean; alpha: number } {
   return {

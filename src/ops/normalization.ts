@@ -4,46 +4,20 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import { batchNormalization } from "./batch-normalization.ts";
-import { type Builder, float, int, onnxTypeNumber } from "./builder.ts";
+import { float, int, onnxTypeNumber } from "./builder.ts";
 import { defineOp, type OpDefinition } from "./define.ts";
 import { axesOf, axisOf, reducedDims } from "./infer.ts";
-
-/**
- * z = (x − μ)/√(σ² + ε), the moments over `axes`;  dx = (dz − mean(dz) − z·mean(dz·z))/√(σ² + ε).
- */
-function standardize(b: Builder, x: Value, axes: readonly number[], epsilon: number): Value {
-  const mean = (v: Value): Value => b.reduceMean(v, axes, true);
-  const centred = b.sub(x, mean(x));
-  const inverse = b.reciprocal(b.sqrt(b.shift(mean(b.square(centred)), epsilon)));
-  const z = b.mul(centred, inverse);
-  b.region({
-    inputs: [x],
-    outputs: [z],
-    grad: (dz) => [() => b.mul(inverse, minusProjections(b, dz(0), z, axes))],
-  });
-  return z;
-}
-
-/** g − mean(g) − z·mean(g·z): what is left of g beside the directions that normalising takes out. */
-function minusProjections(b: Builder, g: Value, z: Value, axes: readonly number[]): Value {
-  const along = b.mul(z, b.reduceMean(b.mul(g, z), axes, true));
-  return b.sub(b.sub(g, b.reduceMean(g, axes, true)), along);
-}
-
-/** Axes from `axis` (default −1) to the last. */
-function trailingAxes(axis: number, rank: number, where: string): number[] {
-  const first = axisOf(axis, rank, where);
-  return Array.from({ length: rank - first }, (_, i) => first + i);
-}
+import { minusProjections, overRootMeanSquare, standardize, trailingAxes } from "./standardize.ts";
 
 /**
  * y = z·scale + bias, z = x standardized over the axes from `axis` on;  with g = dy·scale:
  * dx = (g − mean(g) − z·mean(g·z))/√(σ² + ε), dscale = dy·z, dbias = dy.
- * The node's further outputs, the mean and 1/√(σ² + ε), serve the gradient.
+ * Further outputs over n elements: μ, whose cotangent adds dμ/n to dx, and i = 1/√(σ² + ε), whose adds −di·i²·z/n.
+ * Version 1 is the name that ONNX Runtime's optimizer gives it in models of older opsets.
  */
 const layerNormalization = defineOp({
   op: "LayerNormalization",
-  versions: [17],
+  versions: [1, 17],
   weights: [1, 2],
   emit: ({ b, x, has, attr }) => {
     const dtype = x(0).type?.dtype ?? "float32";
@@ -63,16 +37,19 @@ const layerNormalization = defineOp({
     };
     return [{ dtype, dims }, moment, moment];
   },
-  grad: ({ b, x, y, dy, dims, attr }) => {
+  grad: ({ b, x, y, dy, hasDy, dims, attr }) => {
     const axes = trailingAxes(attr.int("axis", -1), dims(0).length, "LayerNormalization");
+    const share = 1 / sizeOf(axes.map((i) => dims(0)[i] as number));
     const dtype = x(0).type?.dtype ?? "float32";
     const inverse = (): Value => b.cast(y(2), dtype);
     const z = (): Value => b.mul(b.sub(x(0), b.cast(y(1), dtype)), inverse());
-    return [
-      () => b.mul(inverse(), minusProjections(b, b.mul(dy(0), x(1)), z(), axes)),
-      () => b.mul(dy(0), z()),
-      () => dy(0),
-    ];
+    const dx = (): Value => {
+      const terms = [b.mul(inverse(), minusProjections(b, b.mul(dy(0), x(1)), z(), axes))];
+      if (hasDy(1)) terms.push(b.scale(b.cast(dy(1), dtype), share));
+      if (hasDy(2)) terms.push(b.mul(b.scale(b.mul(b.cast(dy(2), dtype), b.square(inverse())), -share), z()));
+      return terms.reduce((p, q) => b.add(p, q));
+    };
+    return [dx, () => b.mul(dy(0), z()), () => dy(0)];
   },
 });
 
@@ -84,9 +61,7 @@ const rmsNormalization = defineOp({
   composed: true,
   emit: ({ b, x, attr, where }) => {
     const axes = trailingAxes(attr.int("axis", -1), b.dims(x(0)).length, where);
-    const square = b.reduceMean(b.square(x(0)), axes, true);
-    const inverse = b.reciprocal(b.sqrt(b.shift(square, attr.float("epsilon", 1e-5))));
-    return [b.mul(b.mul(x(0), inverse), x(1))];
+    return [b.mul(overRootMeanSquare(b, x(0), axes, attr.float("epsilon", 1e-5)).z, x(1))];
   },
 });
 
@@ -170,6 +145,19 @@ const lrn = defineOp({
   },
 });
 
+/** y = x/‖x‖ₚ along `axis` (default −1), p 1 or 2; 0 where the norm is 0. */
+const lpNormalization = defineOp({
+  op: "LpNormalization",
+  versions: [1, 22],
+  composed: true,
+  emit: ({ b, x, attr, where }) => {
+    const axis = axisOf(attr.int("axis", -1), b.dims(x(0)).length, where);
+    const op = attr.int("p", 2) === 1 ? "ReduceL1" : "ReduceL2";
+    const norm = b.node(op, [x(0), b.ints([axis])], { keepdims: int(1) });
+    return [b.div(x(0), b.where(b.equal(norm, b.like(norm, 0)), b.like(norm, 1), norm))];
+  },
+});
+
 export const normalizationOps: readonly OpDefinition[] = [
   batchNormalization,
   layerNormalization,
@@ -178,4 +166,5 @@ export const normalizationOps: readonly OpDefinition[] = [
   groupNormalization,
   meanVarianceNormalization,
   lrn,
+  lpNormalization,
 ];

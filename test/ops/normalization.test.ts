@@ -90,6 +90,22 @@ const samples: Samples = {
     ),
     sample("LayerNormalization", "scale broadcasts", [[2, 3, 4], [4], [3, 1]], { axis: int(-2) }),
     sample("LayerNormalization", "epsilon", [[3, 4], [4], [4]], { epsilon: float(0.1) }),
+    sample("LayerNormalization", "of an older opset", [[3, 4], [4], [4]], {}, 11),
+    {
+      name: "LayerNormalization: all three outputs in the loss",
+      inputs: [[2, 3, 4], [3, 4], [4]].map((dims) => ({ dims })),
+      build: (b, ...xs) => emitAll(b, "LayerNormalization", xs, { axis: int(1) }, { outputs: 3 }),
+    },
+  ],
+  LpNormalization: [
+    sample("LpNormalization", "p 2", [[2, 3, 4]]),
+    sample(
+      "LpNormalization",
+      "p 1, axis 1",
+      [{ dims: [2, 3, 4], kinks: [0] }],
+      { axis: int(1), p: int(1) },
+      22,
+    ),
   ],
   RMSNormalization: [
     sample("RMSNormalization", "last axis", [[2, 3, 4], [4]], {}, 23),
