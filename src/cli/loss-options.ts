@@ -14,6 +14,13 @@ export function addLossOptions(command: Command): void {
       ),
     )
     .addOption(
+      option(
+        "--project <tap>",
+        "the name of a --tap whose student's neurons go through a learned linear projection to as many as the teacher's; it is left out of student.onnx; may be repeated",
+        several,
+      ),
+    )
+    .addOption(
       option("--metric <metric>", "how a neuron's selectivity is scored (default: variance)").choices(
         Object.values(SelectivityMetric),
       ),

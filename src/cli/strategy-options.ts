@@ -12,6 +12,7 @@ export interface StrategyFlags {
   teacher?: string;
   teacherLogits?: string;
   tap?: string[];
+  project?: string[];
   metric?: SelectivityMetric;
   selectivityWeight?: number;
   temperature?: number;
@@ -19,7 +20,7 @@ export interface StrategyFlags {
 }
 
 /** Options that say something about learning from a teacher only. */
-const ofTeacher = ["tap", "metric", "selectivityWeight", "temperature", "alpha", "teacherLogits"] as const;
+const ofTeacher = ["tap", "project", "metric", "selectivityWeight", "temperature", "alpha", "teacherLogits"] as const;
 /** Options that say something about taps only. */
 const ofTaps = ["metric", "selectivityWeight"] as const;
 

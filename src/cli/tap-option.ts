@@ -1,5 +1,6 @@
-// `--tap [name=]teacher[:student]` -> a Tap. Names of ONNX values may hold ":" and "=" themselves, so the models decide.
-import type { Tap } from "../train/options.ts";
+// `--tap [name=]teacher[:student]` -> a tap. Names of ONNX values may hold ":" and "=" themselves, so the models decide.
+import { DistillError, didYouMean } from "../base/errors.ts";
+import type { NamedTap } from "../train/options.ts";
 
 /** Whether a model has a value of that name. */
 export interface NameSet {
@@ -16,7 +17,7 @@ export interface NameSet {
  * parseTap("features=/layer3/relu:/stage2/relu", teacher, student);
  * // { name: "features", teacher: "/layer3/relu", student: "/stage2/relu" }
  */
-export function parseTap(text: string, teacher: NameSet, student: NameSet): Required<Tap> {
+export function parseTap(text: string, teacher: NameSet, student: NameSet): NamedTap {
   const readings = readingsOf(text);
   const both = readings.find((r) => teacher.has(r.teacher) && student.has(r.student));
   if (both) return both;
@@ -25,7 +26,19 @@ export function parseTap(text: string, teacher: NameSet, student: NameSet): Requ
   return one.at(-1) ?? plain(text);
 }
 
-function readingsOf(text: string): Required<Tap>[] {
+/** The taps with a learned projection on those that `--project` names. */
+export function projectedTaps(taps: readonly NamedTap[], names: readonly string[]): NamedTap[] {
+  const known = taps.map((t) => t.name);
+  for (const name of names)
+    if (!known.includes(name))
+      throw new DistillError(
+        "E_NAME",
+        `--project ${name}: no --tap has that name.${didYouMean(name, known)} There ${known.length === 0 ? "is no tap" : `are: ${known.join(", ")}`}.`,
+      );
+  return taps.map((t) => (names.includes(t.name) ? { ...t, project: true } : t));
+}
+
+function readingsOf(text: string): NamedTap[] {
   const starts = [0, ...places(text, "=").map((i) => i + 1)];
   return starts.flatMap((start) => {
     const name = start === 0 ? undefined : text.slice(0, start - 1);
@@ -40,7 +53,7 @@ function readingsOf(text: string): Required<Tap>[] {
 }
 
 /** The first "=" and the last ":" taken at their word. */
-function plain(text: string): Required<Tap> {
+function plain(text: string): NamedTap {
   const equals = text.indexOf("=");
   const rest = equals > 0 ? text.slice(equals + 1) : text;
   const colon = rest.lastIndexOf(":");

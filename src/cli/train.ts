@@ -10,7 +10,7 @@ import type { ModelRow } from "../report/data.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
-import type { DistillOptions, Tap } from "../train/options.ts";
+import type { DistillOptions, NamedTap } from "../train/options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { loadStudent } from "./load-student.ts";
@@ -18,7 +18,7 @@ import { openPart, openTest, openTraining } from "./open-data.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
 import { strategyOf } from "./strategy-options.ts";
-import { parseTap } from "./tap-option.ts";
+import { parseTap, projectedTaps } from "./tap-option.ts";
 import {
   asTyped,
   type KeptCommand,
@@ -47,7 +47,10 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
   const student = await loadStudent(studentPath, flags.seed ?? 0);
   const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
-  const taps = (flags.tap ?? []).map((text) => parseTap(text, (teacher as Model).graph, student.graph));
+  const taps = projectedTaps(
+    (flags.tap ?? []).map((text) => parseTap(text, (teacher as Model).graph, student.graph)),
+    flags.project ?? [],
+  );
   const data = await openTraining(dataPath, flags);
   const evaluation =
     flags.evalData === undefined
@@ -134,7 +137,7 @@ interface Finished {
   readonly done: DoneEvent;
   readonly student: Model;
   readonly teacher: Model | undefined;
-  readonly taps: readonly Required<Tap>[];
+  readonly taps: readonly NamedTap[];
   readonly data: Dataset;
   readonly evaluation: Dataset | undefined;
   readonly runtime: Runtime;

@@ -9,6 +9,7 @@ import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { type Graph, typeOf, type Value } from "../graph/graph.ts";
 import { type LossEmission, waysToUnequalNeurons } from "../losses/index.ts";
+import { type Projection, project } from "../losses/projection.ts";
 import { neuronAxis } from "../losses/selectivity.ts";
 import type { TapPair } from "../losses/terms.ts";
 import type { Model } from "../onnx/model.ts";
@@ -17,6 +18,7 @@ import type { EmitHooks } from "../ops/define.ts";
 import { newBuilder, opTable } from "../ops/index.ts";
 import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack, packTensors, packValues, unpack } from "./state.ts";
 import { emitForward, pathTo } from "./student-forward.ts";
@@ -27,6 +29,8 @@ export interface CompileTap {
   readonly student: string;
   /** What the teacher gives for it. */
   readonly teacher: TensorType;
+  /** A learned map of the student's neurons to as many as the teacher's, which the loss sees in their place. */
+  readonly project?: Projection | undefined;
 }
 
 export interface CompileOptions {
@@ -63,12 +67,14 @@ export interface CompiledStep {
   readonly forward: () => Graph;
   readonly weights: readonly Pack[];
   readonly statistics: readonly Pack[];
+  /** Trained parameters and carried variables of the loss: state that is no part of the student. */
+  readonly auxiliary: { readonly parameters: readonly Pack[]; readonly variables: readonly Pack[] };
   readonly optimizer: Optimizer;
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
   readonly masks: readonly DropoutMask[];
   readonly logitsType: TensorType;
-  /** First values of weights and statistics, by state name. */
+  /** First values of all state, by key. */
   readonly initial: ReadonlyMap<string, Float32Array>;
 }
 
@@ -121,8 +127,10 @@ export function compileStep(o: CompileOptions): CompiledStep {
 
   const whole = newBuilder("step", o.target);
   const first = emitGradients(whole, plan);
-  const scalars = scalarInputs(whole, o.optimizer);
-  emitApply(whole, plan, first.weights, first.gradients, scalars);
+  const parameters: readonly AuxiliaryPack[] = [...first.auxiliary.parameters.values()].map((p) => p.pack);
+  const variables: readonly AuxiliaryPack[] = [...first.auxiliary.variables.values()].map((v) => v.pack);
+  const trained = [...plan.weights, ...parameters];
+  emitApply(whole, o, trained, first.weights, first.gradients, scalarInputs(whole, o.optimizer));
   const half = newBuilder("gradients", o.target);
   const onlyGradients = emitGradients(half, plan);
   onlyGradients.gradients.forEach((g, key) => {
@@ -130,17 +138,18 @@ export function compileStep(o: CompileOptions): CompiledStep {
   });
   const rest = newBuilder("apply", o.target);
   const weightInputs = new Map(
-    plan.weights.map((p) => [p.key, rest.graph.addInput(names.state(p.key), vector(p))]),
+    trained.map((p) => [p.key, rest.graph.addInput(names.state(p.key), vector(p))]),
   );
   const gradientInputs = new Map(
-    plan.weights.map((p) => [p.key, rest.graph.addInput(names.gradient(p.key), vector(p))]),
+    trained.map((p) => [p.key, rest.graph.addInput(names.gradient(p.key), vector(p))]),
   );
-  emitApply(rest, plan, weightInputs, gradientInputs, scalarInputs(rest, o.optimizer));
+  emitApply(rest, o, trained, weightInputs, gradientInputs, scalarInputs(rest, o.optimizer));
   for (const b of [whole, half, rest]) b.graph.prune();
 
   const tensors = new Map([...graph.constants].map(([v, t]) => [v.name, t]));
   const initial = new Map([...plan.weights, ...plan.statistics].map((p) => [p.key, packTensors(p, tensors)]));
-  for (const p of plan.weights)
+  for (const p of [...parameters, ...variables]) initial.set(p.key, p.initial);
+  for (const p of trained)
     for (const slot of o.optimizer.slots) initial.set(slotKey(slot, p), new Float32Array(p.size));
   return {
     step: whole.graph,
@@ -148,7 +157,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
     apply: rest.graph,
     forward: () => {
       const b = newBuilder("forward", o.target);
-      const { logits, taps } = emitStudent(b, plan);
+      const { logits, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
       output(b, names.forwardLogits, logits);
       for (const t of taps) output(b, names.forwardTap(t.name), t.value);
       b.graph.prune();
@@ -156,6 +165,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
     },
     weights: plan.weights,
     statistics: plan.statistics,
+    auxiliary: { parameters, variables },
     optimizer: o.optimizer,
     terms: first.terms,
     masks: first.masks,
@@ -176,6 +186,8 @@ interface Plan {
 }
 
 const vector = (pack: Pack): TensorType => ({ dtype: "float32", dims: [pack.size] });
+
+const neuronsOf = (dims: readonly number[]): number => dims[neuronAxis(dims.length)] as number;
 
 export const slotKey = (slot: string, pack: Pack): string => `${slot}/${pack.key}`;
 
@@ -198,8 +210,8 @@ function output(b: Builder, name: string, value: Value): void {
   b.graph.addOutput(node.outputs[0] as Value);
 }
 
-/** The student's forward pass on state inputs. */
-function emitStudent(b: Builder, plan: Plan) {
+/** The student's forward pass on state inputs, its taps as the loss sees them. */
+function emitStudent(b: Builder, plan: Plan, auxiliary: Auxiliary) {
   const { o } = plan;
   const given = new Map<Value, Value>();
   for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(x.name, typeOf(x)));
@@ -242,10 +254,14 @@ function emitStudent(b: Builder, plan: Plan) {
     },
   };
   const values = emitForward(b, o.student, plan.path, given, plan.known, hooks);
-  const taps = o.taps.map((t, i) => ({
-    name: t.name,
-    value: values.get(plan.tapValues[i] as Value) as Value,
-  }));
+  const taps = o.taps.map((t, i) => {
+    const value = values.get(plan.tapValues[i] as Value) as Value;
+    const width = neuronsOf(t.teacher.dims);
+    return {
+      name: t.name,
+      value: t.project ? project(b, auxiliary, t.name, value, width, t.project) : value,
+    };
+  });
   return { logits: values.get(plan.logits) as Value, taps, weights, views, nextStatistics, masks };
 }
 
@@ -256,13 +272,14 @@ function emitGradients(b: Builder, plan: Plan) {
     : undefined;
   const labels = o.labels ? b.graph.addInput(names.labels, typeOf(plan.logits)) : undefined;
   const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
-  const { logits, weights, views, nextStatistics, masks, ...student } = emitStudent(b, plan);
+  const auxiliary = new Auxiliary(b, names.state);
+  const { logits, weights, views, nextStatistics, masks, ...student } = emitStudent(b, plan, auxiliary);
   const taps: TapPair[] = student.taps.map((t, i) => ({
     name: t.name,
     student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
-  const parts = o.loss.emit({ b, studentLogits: logits, teacherLogits, labels, taps });
+  const parts = o.loss.emit({ b, state: auxiliary, studentLogits: logits, teacherLogits, labels, taps });
   if (parts.length === 0)
     throw new DistillError(
       "E_OPTION",
@@ -270,12 +287,18 @@ function emitGradients(b: Builder, plan: Plan) {
     );
   const loss = parts.map((t) => t.value).reduce((a, c) => b.add(a, c));
   const userNames = new Map([...views].map(([name, view]) => [view, name]));
-  const found = differentiate(b, loss, [...views.values()], userNames);
+  const parameters = [...auxiliary.parameters];
+  const wrt = [...views.values(), ...parameters.map(([, p]) => p.view)];
+  const found = differentiate(b, loss, wrt, userNames);
   const gradients = new Map<string, Value>();
   for (const [name, view] of views) gradients.set(name, found.get(view) ?? b.full(typeOf(view), 0));
   const packed = new Map(
     plan.weights.map((p) => [p.key, b.scope(`grad/${p.key}`, () => packValues(b, p, gradients))]),
   );
+  for (const [key, { pack, input, view }] of parameters) {
+    weights.set(key, input);
+    packed.set(key, b.reshape(found.get(view) ?? b.full(typeOf(view), 0), [pack.size]));
+  }
   output(
     b,
     names.losses,
@@ -285,7 +308,9 @@ function emitGradients(b: Builder, plan: Plan) {
     ),
   );
   for (const p of plan.statistics) output(b, names.next(p.key), packValues(b, p, nextStatistics));
-  return { weights, gradients: packed, terms: ["loss", ...parts.map((t) => `loss/${t.name}`)], masks };
+  for (const [key, { pack, next }] of auxiliary.variables)
+    output(b, names.next(key), b.reshape(next, [pack.size]));
+  return { weights, gradients: packed, auxiliary, terms: ["loss", ...parts.map((t) => `loss/${t.name}`)], masks };
 }
 
 function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {
@@ -296,12 +321,12 @@ function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {
 
 function emitApply(
   b: Builder,
-  plan: Plan,
+  { optimizer, clipNorm }: CompileOptions,
+  packs: readonly Pack[],
   weights: ReadonlyMap<string, Value>,
   gradients: ReadonlyMap<string, Value>,
   scalars: Record<string, Value>,
 ): void {
-  const { optimizer, clipNorm } = plan.o;
   b.scope("optimizer", () => {
     let factor: Value | undefined;
     if (clipNorm !== undefined) {
@@ -310,7 +335,7 @@ function emitApply(
       );
       factor = b.min(b.like(norm, 1), b.div(b.like(norm, clipNorm), b.shift(norm, 1e-6)));
     }
-    for (const pack of plan.weights) {
+    for (const pack of packs) {
       const g = gradients.get(pack.key) as Value;
       const slots = optimizer.slots.map((s) => b.graph.addInput(names.state(slotKey(s, pack)), vector(pack)));
       const updated = optimizer.update({
@@ -355,15 +380,14 @@ function checkTap({ student: model, loss }: CompileOptions, tap: CompileTap, val
   const student = typeOf(value).dims;
   const teacher = tap.teacher.dims;
   if (sameShape(student, teacher)) return;
-  const neurons = (dims: readonly number[]) => dims[neuronAxis(dims.length)];
   const samples = (dims: readonly number[]) => dims.filter((_, i) => i !== neuronAxis(dims.length));
   const sameSamples = student.length === teacher.length && sameShape(samples(student), samples(teacher));
-  if (sameSamples && loss.unequalNeurons) return;
+  if (sameSamples && (tap.project || loss.unequalNeurons)) return;
   const why = sameSamples
-    ? `they have ${neurons(student)} and ${neurons(teacher)} neurons`
+    ? `they have ${neuronsOf(student)} and ${neuronsOf(teacher)} neurons`
     : "the numbers of samples differ";
-  const ways = sameSamples ? waysToUnequalNeurons() : [];
-  const others = ways.length > 0 ? `, or accept unequal numbers of neurons with ${ways.join(" or ")}` : "";
+  const ways = [...waysToUnequalNeurons(), `a learned projection (project: true; --project ${tap.name})`];
+  const others = sameSamples ? `, or accept unequal numbers of neurons with ${ways.join(" or ")}` : "";
   throw new DistillError(
     "E_SHAPE",
     `tap "${tap.name}": the student's "${value.name}" (${model.source}) is ${formatShape(student)} and the teacher's value ${formatShape(teacher)}: ${why}; tap values of equal shape${others}`,

@@ -2,7 +2,7 @@
 import { checkKeys, DistillError } from "../base/errors.ts";
 import { sizeOf } from "../base/tensor.ts";
 import { int, ints } from "../graph/graph.ts";
-import { biasInitialization, checkInitialization, type Initialization } from "./initialization.ts";
+import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { checkCount, knownDim, type Layer, type LayerOptions, perAxis, spatialRank } from "./layer.ts";
 import { type Padding, windowOf } from "./window.ts";
 

@@ -4,7 +4,7 @@ export { type BuildModelOptions, buildModel } from "./build-model.ts";
 export { block, type ResidualOptions, residual, sequential } from "./containers.ts";
 export { type ConvOptions, conv, type DepthwiseConvOptions, depthwiseConv } from "./convolution.ts";
 export { demoStudent, demoTeacher } from "./demo-models.ts";
-export type { Initialization } from "./initialization.ts";
+export type { Initialization } from "../base/initialization.ts";
 export type { Dim, Draft, Flow, Layer, LayerOptions } from "./layer.ts";
 export { flatten, type LinearOptions, linear } from "./linear.ts";
 export {

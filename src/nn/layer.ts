@@ -4,7 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { randomFor } from "../base/random.ts";
 import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Attributes } from "../graph/graph.ts";
-import { type Initialization, sampler } from "./initialization.ts";
+import { type Initialization, sampler } from "../base/initialization.ts";
 
 /** A dimension: a number, or the name of an open one ("?" where it has no name). */
 export type Dim = number | string;

@@ -2,7 +2,7 @@
 import { checkKeys, DistillError } from "../base/errors.ts";
 import { formatShape } from "../base/tensor.ts";
 import { int } from "../graph/graph.ts";
-import { biasInitialization, checkInitialization, type Initialization } from "./initialization.ts";
+import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { checkCount, type Dim, type Flow, knownDim, type Layer, type LayerOptions } from "./layer.ts";
 
 export interface LinearOptions extends LayerOptions {

@@ -93,6 +93,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         name: t.name,
         student: t.student,
         teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
+        project: t.project,
       })),
       loss: emission ?? seeded,
       optimizer,
@@ -126,6 +127,13 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       notes.push(
         `${left} of ${data.length} samples do not fill a batch of ${o.batch}; each epoch leaves out others`,
       );
+    const projected = o.taps.filter((t) => t.project).map((t) => t.name);
+    if (projected.length > 0) {
+      const learned = compiled.auxiliary.parameters.reduce((n, p) => n + p.size, 0);
+      notes.push(
+        `${learned} weights of projections (${projected.join(", ")}) are trained too, and left out of the student`,
+      );
+    }
     const augments = o.augment.flip === true || (o.augment.crop ?? 0) > 0;
     const bytes = probe
       ? cacheBytes(data.length, [probe.logits, ...Object.values(probe.taps)].map(typeOfTensor))

@@ -2,6 +2,7 @@
 import { checkKeys, DistillError, didYouMean } from "../base/errors.ts";
 import type { AugmentOptions } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { type ProjectionOptions, resolveProjection } from "../losses/projection.ts";
 import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
@@ -17,7 +18,15 @@ export interface Tap {
   readonly teacher: string;
   /** A value of the student's graph; default: the same name as the teacher's. */
   readonly student?: string;
+  /**
+   * A learned linear projection (1×1 convolution) of the student's neurons to as many as the teacher's, which strategies see
+   * in their place; trained with the student, kept in checkpoints, left out of the exported student. Default: none.
+   */
+  readonly project?: boolean | ProjectionOptions;
 }
+
+/** A tap whose names are all said. */
+export type NamedTap = Tap & Required<Pick<Tap, "name" | "teacher" | "student">>;
 
 export interface DistillOptions {
   /** Path or bytes of an ONNX model, or a function from inputs to logits and taps. Without one: training from labels. */
@@ -137,11 +146,20 @@ export function resolveOptions(o: DistillOptions) {
   if (o.clipNorm !== undefined && !(o.clipNorm > 0))
     throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
   const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
-  const taps = (o.taps ?? []).map((t) => ({
-    name: t.name ?? t.student ?? t.teacher,
-    teacher: t.teacher,
-    student: t.student ?? t.teacher,
-  }));
+  const seed = o.seed ?? 0;
+  const taps = (o.taps ?? []).map((t) => {
+    const name = t.name ?? t.student ?? t.teacher;
+    checkKeys(`distill: tap "${name}"`, t, ["name", "teacher", "student", "project"]);
+    const { project = false } = t;
+    const where = `distill: project of tap "${name}"`;
+    if (typeof project === "object") checkKeys(where, project, ["init", "bias", "seed"]);
+    return {
+      name,
+      teacher: t.teacher,
+      student: t.student ?? t.teacher,
+      ...(project && { project: resolveProjection(where, project === true ? {} : project, seed) }),
+    };
+  });
   const twice = taps.find((t, i) => taps.findIndex((u) => u.name === t.name) !== i);
   if (twice)
     throw new DistillError(
@@ -158,7 +176,7 @@ export function resolveOptions(o: DistillOptions) {
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),
     epochs: whole("epochs", o.epochs ?? 10, 1),
     batch: whole("batch", o.batch ?? 128, 1),
-    seed: o.seed ?? 0,
+    seed,
     augment: o.augment ?? {},
     checkpointEvery:
       o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),

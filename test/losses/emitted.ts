@@ -4,6 +4,7 @@ import { differentiate } from "../../src/autodiff/differentiate.ts";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { typeOf, type Value } from "../../src/graph/graph.ts";
 import { emissionOf } from "../../src/losses/index.ts";
+import type { LossState } from "../../src/losses/terms.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { type TargetName, targets } from "../../src/ops/target.ts";
@@ -30,6 +31,16 @@ export interface Emitted {
   readonly tapGradient: ArrayLike<number> | undefined;
 }
 
+/** For losses that keep no state of their own. */
+export const stateless: LossState = {
+  parameter: (name) => {
+    throw new Error(`unexpected parameter ${name}`);
+  },
+  variable: (name) => {
+    throw new Error(`unexpected variable ${name}`);
+  },
+};
+
 /** The emitted loss of `strategy` on `inputs` (given in float64), computed in `dtype`. */
 export async function emitted(
   strategy: DistillationStrategy,
@@ -46,7 +57,7 @@ export async function emitted(
     return b.graph.addInput(name, { dtype, dims: t.dims });
   };
   const studentLogits = input("student") as Value;
-  const context = { b, studentLogits, teacherLogits: input("teacher"), labels: input("labels") };
+  const context = { b, state: stateless, studentLogits, teacherLogits: input("teacher"), labels: input("labels") };
   const [own, other] = [input("studentTap"), input("teacherTap")];
   const taps = own && other ? [{ name: "layer", student: own, teacher: other }] : [];
   const terms = emissionOf(strategy)?.emit({ ...context, taps }) ?? [];

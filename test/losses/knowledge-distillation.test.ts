@@ -4,7 +4,7 @@ import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { knowledgeDistillation } from "../../src/losses/knowledge-distillation.ts";
 import { ResponseDistillationStrategy } from "../../src/strategies/index.ts";
 import { checkSample, expectClose, type InputSpec, type Sample } from "../gradient-checker.ts";
-import { distributions, draw, emitted } from "./emitted.ts";
+import { distributions, draw, emitted, stateless } from "./emitted.ts";
 
 const [batch, classes] = [5, 4];
 const alphas = [0, 0.3, 1];
@@ -26,6 +26,7 @@ function sample(temperature: number, alpha: number, teacher: boolean, labelled: 
       knowledgeDistillation(
         {
           b,
+          state: stateless,
           studentLogits: studentLogits!,
           teacherLogits: teacher ? teacherLogits : undefined,
           labels: labelled ? y : undefined,

@@ -14,7 +14,7 @@ import {
   type SelectivityMetric,
 } from "../../src/strategies/index.ts";
 import { checkSample, expectClose, type InputSpec, type Sample } from "../gradient-checker.ts";
-import { draw, emitted } from "./emitted.ts";
+import { draw, emitted, stateless } from "./emitted.ts";
 
 const metrics: SelectivityMetric[] = ["variance", "sparsity", "peak-to-average"];
 const layouts: [string, number[]][] = [
@@ -163,6 +163,7 @@ describe("which taps count", () => {
     return emissionOf(strategy)!
       .emit({
         b,
+        state: stateless,
         studentLogits: logits("s"),
         teacherLogits: logits("t"),
         labels: undefined,

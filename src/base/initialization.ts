@@ -1,7 +1,7 @@
 // How new weights are filled. Sources: K. He et al., "Delving deep into rectifiers", 2015; X. Glorot and Y. Bengio,
 // "Understanding the difficulty of training deep feedforward neural networks", 2010; PyTorch's defaults of 2026.
-import { DistillError, didYouMean } from "../base/errors.ts";
-import type { Random } from "../base/random.ts";
+import { DistillError, didYouMean } from "./errors.ts";
+import type { Random } from "./random.ts";
 
 /**
  * - `"pytorch"` (default): uniform in ±1/√fan_in, weights and bias alike; what PyTorch's Conv and Linear do.
