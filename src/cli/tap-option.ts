@@ -33,7 +33,7 @@ export function projectedTaps(taps: readonly NamedTap[], names: readonly string[
     if (!known.includes(name))
       throw new DistillError(
         "E_NAME",
-        `--project ${name}: no --tap has that name.${didYouMean(name, known)} There ${known.length === 0 ? "is no tap" : `are: ${known.join(", ")}`}.`,
+        `--project ${name}: no --tap has that name.${didYouMean(name, known)} There ${known.length === 0 ? "is no tap." : `are: ${known.join(", ")}.`}`,
       );
   return taps.map((t) => (names.includes(t.name) ? { ...t, project: true } : t));
 }

@@ -49,9 +49,15 @@ export class Auxiliary implements LossState {
   #declare(name: string, initial: Tensor): { pack: AuxiliaryPack; input: Value; view: Value } {
     const key = `auxiliary/${name}`;
     if (this.parameters.has(key) || this.variables.has(key))
-      throw new DistillError("E_NAME", `the loss asks for two pieces of state named "${name}"; name each once`);
+      throw new DistillError(
+        "E_NAME",
+        `the loss asks for two pieces of state named "${name}"; name each once`,
+      );
     if (initial.dtype !== "float32")
-      throw new DistillError("E_ARGUMENT", `the loss's state "${name}" is ${initial.dtype}, expected float32`);
+      throw new DistillError(
+        "E_ARGUMENT",
+        `the loss's state "${name}" is ${initial.dtype}, expected float32`,
+      );
     const size = sizeOf(initial.dims);
     const pack = {
       key,

@@ -310,7 +310,13 @@ function emitGradients(b: Builder, plan: Plan) {
   for (const p of plan.statistics) output(b, names.next(p.key), packValues(b, p, nextStatistics));
   for (const [key, { pack, next }] of auxiliary.variables)
     output(b, names.next(key), b.reshape(next, [pack.size]));
-  return { weights, gradients: packed, auxiliary, terms: ["loss", ...parts.map((t) => `loss/${t.name}`)], masks };
+  return {
+    weights,
+    gradients: packed,
+    auxiliary,
+    terms: ["loss", ...parts.map((t) => `loss/${t.name}`)],
+    masks,
+  };
 }
 
 function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {

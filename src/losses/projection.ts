@@ -1,7 +1,12 @@
 // A learned linear map from the neurons of a student's tap to as many as the teacher's has, so that losses which compare
 // neuron with neuron can look at layers of unequal width (the regressor of Romero et al., "FitNets", 2015,
 // arXiv:1412.6550). It is trained in the step and thrown away with it: the exported student never holds it.
-import { biasInitialization, checkInitialization, type Initialization, sampler } from "../base/initialization.ts";
+import {
+  biasInitialization,
+  checkInitialization,
+  type Initialization,
+  sampler,
+} from "../base/initialization.ts";
 import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
@@ -25,16 +30,6 @@ export function resolveProjection(where: string, o: ProjectionOptions, seed: num
   const projection = { init: "pytorch", bias: true, seed, ...o } as const;
   checkInitialization(projection.init, where);
   return projection;
-}
-
-/** `dims` with as many neurons as `width` says. */
-export function projectedDims(dims: readonly number[], width: number): number[] {
-  return dims.with(neuronAxis(dims.length), width);
-}
-
-/** How many numbers the projection of a value of shape `dims` to `width` neurons learns. */
-export function projectionSize(dims: readonly number[], width: number, { bias }: Projection): number {
-  return width * ((dims[neuronAxis(dims.length)] as number) + (bias ? 1 : 0));
 }
 
 /**
@@ -68,6 +63,6 @@ export function project(
       : b.matmul(weight, b.reshape(x, [rows, neurons, sizeOf(dims.slice(axis + 1))]));
     const bias = o.bias ? parameter("bias", [width]) : undefined;
     const shifted = bias ? b.add(product, last ? bias : b.reshape(bias, [width, 1])) : product;
-    return b.reshape(shifted, projectedDims(dims, width));
+    return b.reshape(shifted, dims.with(axis, width));
   });
 }

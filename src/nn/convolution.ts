@@ -1,8 +1,8 @@
 // Convolution layers over maps [N, C, …]; 1-D to 3-D by the rank of the input. Weights as ONNX and PyTorch have them.
 import { checkKeys, DistillError } from "../base/errors.ts";
+import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { sizeOf } from "../base/tensor.ts";
 import { int, ints } from "../graph/graph.ts";
-import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { checkCount, knownDim, type Layer, type LayerOptions, perAxis, spatialRank } from "./layer.ts";
 import { type Padding, windowOf } from "./window.ts";
 

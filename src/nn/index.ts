@@ -1,10 +1,11 @@
 // Layer functions that build an ordinary ONNX model: a student needs no Python.
+
+export type { Initialization } from "../base/initialization.ts";
 export * from "./activations.ts";
 export { type BuildModelOptions, buildModel } from "./build-model.ts";
 export { block, type ResidualOptions, residual, sequential } from "./containers.ts";
 export { type ConvOptions, conv, type DepthwiseConvOptions, depthwiseConv } from "./convolution.ts";
 export { demoStudent, demoTeacher } from "./demo-models.ts";
-export type { Initialization } from "../base/initialization.ts";
 export type { Dim, Draft, Flow, Layer, LayerOptions } from "./layer.ts";
 export { flatten, type LinearOptions, linear } from "./linear.ts";
 export {

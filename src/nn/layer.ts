@@ -1,10 +1,10 @@
 // What a layer is, and the draft of a model that layers write themselves into: names, shapes, weights. Knows no layer.
 // A draft becomes a Graph at the end (build-model.ts), so that the last value can still be given its name.
 import { DistillError } from "../base/errors.ts";
+import { type Initialization, sampler } from "../base/initialization.ts";
 import { randomFor } from "../base/random.ts";
 import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Attributes } from "../graph/graph.ts";
-import { type Initialization, sampler } from "../base/initialization.ts";
 
 /** A dimension: a number, or the name of an open one ("?" where it has no name). */
 export type Dim = number | string;

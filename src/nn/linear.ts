@@ -1,8 +1,8 @@
 // The fully connected layer, and what makes a matrix of a map.
 import { checkKeys, DistillError } from "../base/errors.ts";
+import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { formatShape } from "../base/tensor.ts";
 import { int } from "../graph/graph.ts";
-import { biasInitialization, checkInitialization, type Initialization } from "../base/initialization.ts";
 import { checkCount, type Dim, type Flow, knownDim, type Layer, type LayerOptions } from "./layer.ts";
 
 export interface LinearOptions extends LayerOptions {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseTap } from "../../src/cli/tap-option.ts";
+import { parseTap, projectedTaps } from "../../src/cli/tap-option.ts";
 
 const parse = (text: string, teacher: string[], student: string[]) =>
   Object.values(parseTap(text, new Set(teacher), new Set(student)));
@@ -37,5 +37,24 @@ describe("parseTap: name, teacher, student", () => {
   it("does not take an empty name for a part", () => {
     expect(parse("=a", ["a"], ["a"])).toEqual(["=a", "=a", "=a"]);
     expect(parse("a:", ["a"], ["a"])).toEqual(["a:", "a:", "a:"]);
+  });
+});
+
+describe("projectedTaps", () => {
+  const taps = [
+    { name: "early", teacher: "a", student: "b" },
+    { name: "late", teacher: "c", student: "d" },
+  ];
+  it("marks the named taps", () => {
+    expect(projectedTaps(taps, [])).toEqual(taps);
+    expect(projectedTaps(taps, ["late"])).toEqual([taps[0], { ...taps[1], project: true }]);
+  });
+  it("refuses a name that no tap has", () => {
+    expect(() => projectedTaps(taps, ["lat"])).toThrow(
+      '--project lat: no --tap has that name. Did you mean "late"? There are: early, late.',
+    );
+    expect(() => projectedTaps([], ["late"])).toThrow(
+      "--project late: no --tap has that name. There is no tap.",
+    );
   });
 });

@@ -57,7 +57,13 @@ export async function emitted(
     return b.graph.addInput(name, { dtype, dims: t.dims });
   };
   const studentLogits = input("student") as Value;
-  const context = { b, state: stateless, studentLogits, teacherLogits: input("teacher"), labels: input("labels") };
+  const context = {
+    b,
+    state: stateless,
+    studentLogits,
+    teacherLogits: input("teacher"),
+    labels: input("labels"),
+  };
   const [own, other] = [input("studentTap"), input("teacherTap")];
   const taps = own && other ? [{ name: "layer", student: own, teacher: other }] : [];
   const terms = emissionOf(strategy)?.emit({ ...context, taps }) ?? [];

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
+import { buildModel, nn } from "../../src/index.ts";
+import { modelBytes } from "../../src/onnx/export-model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import {
   NeuronSelectivityDistillationStrategy,
@@ -167,6 +169,81 @@ describe("a strategy on arrays alone", () => {
         expect(Math.abs(v - other[i]!), `${name}[${i}]`).toBeLessThan(1e-4 * (1 + Math.abs(v)));
       });
     }
+  });
+});
+
+describe("a tap of other width", () => {
+  const narrow = buildModel(
+    { input: { name: "input", dims: ["batch", 1, 16, 16] }, seed: 5 },
+    nn.sequential(
+      nn.maxPool(2),
+      nn.conv(3, 3, { stride: 2 }),
+      nn.relu({ name: "maps" }),
+      nn.flatten(),
+      nn.linear(5),
+    ),
+  );
+  const options = {
+    ...base,
+    student: narrow,
+    epochs: 3,
+    taps: [{ name: "features", teacher: "/Clip_output_0", student: "maps", project: true }],
+    strategy: new NeuronSelectivityDistillationStrategy({ selectivityWeight: 2, alpha: 0 }),
+  } satisfies DistillOptions;
+
+  it("is refused without a projection, which is named as a way", async () => {
+    const taps = [{ ...options.taps[0]!, project: false }];
+    await expect(collect({ ...options, teacher, taps })).rejects.toThrow(
+      /they have 3 and 6 neurons; .*a learned projection \(project: true; --project features\)$/,
+    );
+  });
+
+  it("is compared through a learned projection that the student does not keep", async () => {
+    const events = await collect({ ...options, teacher });
+    const [start] = only(events, "start");
+    expect(start!.notes).toContain(
+      "24 weights of projections (features) are trained too, and left out of the student",
+    );
+    const losses = only(events, "step").map((e) => e.losses["loss/selectivity/features"]!);
+    expect(losses.at(-1)).toBeLessThan(0.5 * losses[0]!);
+    const [done] = only(events, "done");
+    expect([...weightsOf(done!.student).keys()]).toEqual([...weightsOf(modelBytes(narrow)).keys()]);
+  });
+
+  it("resumes to the same bits, the projection's weights and momenta included", async () => {
+    const whole = await collect({ ...options, teacher, out: join(folder, "projected") });
+    const stop = new AbortController();
+    const out = join(folder, "projected-parts");
+    const { distill } = await import("../../src/train/distill.ts");
+    for await (const e of distill({ ...options, teacher, out, signal: stop.signal }))
+      if (e.type === "step" && e.step === 11) stop.abort();
+    const rest = await collect({ ...options, teacher, out, resume: true });
+    expect(only(rest, "start")[0]!.resumedAt).toBe(11);
+    expect(only(rest, "done")[0]!.student).toEqual(only(whole, "done")[0]!.student);
+    const state = (name: string) => readFileSync(join(folder, name, "checkpoints", "step-24", "state.bin"));
+    expect(state("projected-parts")).toEqual(state("projected"));
+    const index = readFileSync(join(out, "checkpoints", "step-24", "state.json"), "utf8");
+    for (const key of ["auxiliary/projection/features/weight", "momentum/auxiliary/projection/features/bias"])
+      expect(index).toContain(`"${key}"`);
+  });
+
+  it("is what a strategy on arrays sees, too", async () => {
+    class Mine extends NeuronSelectivityDistillationStrategy {}
+    const strategyOptions = { selectivityWeight: 2, alpha: 0, targetLayerName: "features" };
+    const stepsOf = async (strategy: NeuronSelectivityDistillationStrategy) =>
+      only(await collect({ ...options, teacher, strategy, epochs: 1, learningRate: 0.01 }), "step");
+    const emitted = await stepsOf(new NeuronSelectivityDistillationStrategy(strategyOptions));
+    const onArrays = await stepsOf(new Mine(strategyOptions));
+    emitted.forEach((e, i) => {
+      expect(onArrays[i]!.losses.loss! / e.losses.loss!, `step ${i + 1}`).toBeCloseTo(1, 4);
+    });
+  });
+
+  it("takes no option that projections do not have", async () => {
+    const taps = [{ ...options.taps[0]!, project: { inits: "zeros" } as object }];
+    await expect(collect({ ...options, teacher, taps })).rejects.toThrow(
+      'distill: project of tap "features": unknown option "inits". Did you mean "init" or "bias"?',
+    );
   });
 });
 
