@@ -9,7 +9,7 @@ export { idxDataset } from "./data/idx-dataset.ts";
 export { imageDataset } from "./data/image-dataset.ts";
 export { npzDataset } from "./data/npz-dataset.ts";
 export { type OpenDatasetOptions, openDataset } from "./data/open-dataset.ts";
-export type { ProjectionOptions } from "./losses/projection.ts";
+export type { ProjectionOptions } from "./losses/projection-options.ts";
 export { type BuildModelOptions, buildModel } from "./nn/build-model.ts";
 export * as nn from "./nn/index.ts";
 export { modelBytes, withOutputs, withWeights } from "./onnx/export-model.ts";

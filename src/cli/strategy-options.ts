@@ -20,7 +20,15 @@ export interface StrategyFlags {
 }
 
 /** Options that say something about learning from a teacher only. */
-const ofTeacher = ["tap", "project", "metric", "selectivityWeight", "temperature", "alpha", "teacherLogits"] as const;
+const ofTeacher = [
+  "tap",
+  "project",
+  "metric",
+  "selectivityWeight",
+  "temperature",
+  "alpha",
+  "teacherLogits",
+] as const;
 /** Options that say something about taps only. */
 const ofTaps = ["metric", "selectivityWeight"] as const;
 

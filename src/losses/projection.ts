@@ -11,26 +11,9 @@ import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
+import type { Projection } from "./projection-options.ts";
 import { neuronAxis } from "./selectivity.ts";
 import type { LossState } from "./terms.ts";
-
-export interface ProjectionOptions {
-  /** How weight and bias begin; default "pytorch": uniform in ±1/√(student's neurons). */
-  readonly init?: Initialization;
-  /** Whether a constant is added to each projected neuron; default true. */
-  readonly bias?: boolean;
-  /** Default: the run's seed. Taps of other names begin with other numbers at the same seed. */
-  readonly seed?: number;
-}
-
-export type Projection = Required<ProjectionOptions>;
-
-/** Fills in defaults. Error: `E_OPTION` for an unknown initialisation. */
-export function resolveProjection(where: string, o: ProjectionOptions, seed: number): Projection {
-  const projection = { init: "pytorch", bias: true, seed, ...o } as const;
-  checkInitialization(projection.init, where);
-  return projection;
-}
 
 /**
  * y = W·x + c at every sample: x `[N, C]`, `[N, T, C]` or `[N, C, …]` gives the same shape with `width` in place of C;

@@ -2,7 +2,7 @@
 import { checkKeys, DistillError, didYouMean } from "../base/errors.ts";
 import type { AugmentOptions } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { type ProjectionOptions, resolveProjection } from "../losses/projection.ts";
+import { type ProjectionOptions, resolveProjection } from "../losses/projection-options.ts";
 import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
 import type { OptimizerConfig } from "../optim/index.ts";

@@ -3,7 +3,8 @@
 import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
 import type { Value } from "../../src/graph/graph.ts";
-import { project, resolveProjection } from "../../src/losses/projection.ts";
+import { project } from "../../src/losses/projection.ts";
+import { resolveProjection } from "../../src/losses/projection-options.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { targets } from "../../src/ops/target.ts";
 import { checkSample, type Sample } from "../gradient-checker.ts";
