@@ -1,12 +1,7 @@
 // A learned linear map from the neurons of a student's tap to as many as the teacher's has, so that losses which compare
 // neuron with neuron can look at layers of unequal width (the regressor of Romero et al., "FitNets", 2015,
 // arXiv:1412.6550). It is trained in the step and thrown away with it: the exported student never holds it.
-import {
-  biasInitialization,
-  checkInitialization,
-  type Initialization,
-  sampler,
-} from "../base/initialization.ts";
+import { biasInitialization, sampler } from "../base/initialization.ts";
 import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
