@@ -3,6 +3,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatNumber, formatPercent } from "../base/format.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
+import type { Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
@@ -37,7 +38,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
     );
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
-  const measure = async (m: typeof model, label: string, logits?: string, teacherSays?: Int32Array) => {
+  const measure = async (m: typeof model, label: string, logits?: string, teacherSays?: Predictions) => {
     const progress = createProgress({ stream: io.stderr, total: dataset.length, label, unit: "sample" });
     try {
       return await evaluateModel(m, dataset, {

@@ -6,19 +6,29 @@
 
 import { differentiate } from "../autodiff/differentiate.ts";
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { formatShape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
+import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { type Graph, typeOf, type Value } from "../graph/graph.ts";
 import { type LossEmission, waysToUnequalNeurons } from "../losses/index.ts";
 import { project } from "../losses/projection.ts";
 import type { Projection } from "../losses/projection-options.ts";
 import { neuronAxis } from "../losses/selectivity.ts";
-import type { TapPair } from "../losses/terms.ts";
+import { oneHotRows, type TapPair } from "../losses/terms.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { EmitHooks } from "../ops/define.ts";
 import { newBuilder, opTable } from "../ops/index.ts";
 import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import {
+  type BatchAxis,
+  batchFirstShape,
+  checkLogitsShape,
+  findBatchAxis,
+  rowsOf,
+  rowsShape,
+  type Task,
+  taskNamed,
+} from "../tasks/index.ts";
 import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack, packTensors, packValues, unpack } from "./state.ts";
@@ -38,11 +48,19 @@ export interface CompileOptions {
   readonly student: Model;
   /** Values of the student that follow from shapes and constants alone (see runtime/observe.ts). */
   readonly known: ReadonlyMap<Value, Tensor>;
-  /** Name of the student's value that holds the logits [B, C]; default: its first output. */
+  /** Name of the student's value that holds the logits; default: its first output. */
   readonly logits?: string | undefined;
-  /** Whether a teacher's logits, and labels, are fed. */
+  /** What the logits mean; default: classification. */
+  readonly task?: Task | undefined;
+  /** Samples a step, where the logits may come with time in front. */
+  readonly batch?: number | undefined;
+  /** Whether a teacher's logits are fed, with the samples in front. */
   readonly teacherLogits: boolean;
-  readonly labels: boolean;
+  /**
+   * The types of what is fed under `names.labels` and `names.rowWeights` (see LabelFeeds), by the shape of the logits;
+   * true: distributions, like the logits.
+   */
+  readonly labels: boolean | ((logits: Shape) => Readonly<Record<string, TensorType>>);
   readonly taps: readonly CompileTap[];
   readonly loss: LossEmission;
   readonly optimizer: Optimizer;
@@ -64,7 +82,7 @@ export interface CompiledStep {
   readonly step: Graph;
   readonly gradients: Graph;
   readonly apply: Graph;
-  /** The student's training-form forward pass alone: logits and taps as outputs, under `names.forward…`. */
+  /** The student's training-form forward pass alone: rows of logits, and taps, as outputs under `names.forward…`. */
   readonly forward: () => Graph;
   readonly weights: readonly Pack[];
   readonly statistics: readonly Pack[];
@@ -74,7 +92,9 @@ export interface CompiledStep {
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
   readonly masks: readonly DropoutMask[];
-  readonly logitsType: TensorType;
+  /** Shape of the student's logits, samples in front, and where its own samples lie. */
+  readonly logitsShape: Shape;
+  readonly batchAxis: BatchAxis;
   /** First values of all state, by key. */
   readonly initial: ReadonlyMap<string, Float32Array>;
 }
@@ -84,6 +104,7 @@ export const names = {
   teacherLogits: "teacher/logits",
   teacherTap: (tap: string) => `teacher/tap/${tap}`,
   labels: "labels",
+  rowWeights: "row-weights",
   scalar: (name: string) => `scalar/${name}`,
   state: (key: string) => `state/${key}`,
   next: (key: string) => `next/${key}`,
@@ -102,7 +123,11 @@ export function compileStep(o: CompileOptions): CompiledStep {
   const { graph } = o.student;
   const logits = valueNamed(o.student, o.logits ?? graph.outputs[0]?.name ?? "", "logits");
   const tapValues = o.taps.map((t) => valueNamed(o.student, t.student, `tap "${t.name}"`));
-  checkLogits(o.student, logits);
+  const task = o.task ?? taskNamed();
+  const { dims: logitsDims } = typeOf(logits);
+  const what = `the student's logits "${logits.name}" (${o.student.source})`;
+  checkLogitsShape(task, logitsDims, what, "--student-logits");
+  const batchAxis = task.timeFirst && o.batch !== undefined ? findBatchAxis(logitsDims, o.batch, what) : 0;
   o.taps.forEach((tap, i) => {
     checkTap(o, tap, tapValues[i] as Value);
   });
@@ -118,6 +143,8 @@ export function compileStep(o: CompileOptions): CompiledStep {
   const plan: Plan = {
     o,
     logits,
+    batchAxis,
+    logitsShape: batchFirstShape(logitsDims, batchAxis),
     tapValues,
     path: pathTo(o.student, [logits, ...tapValues], known),
     known,
@@ -159,7 +186,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
     forward: () => {
       const b = newBuilder("forward", o.target);
       const { logits, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
-      output(b, names.forwardLogits, logits);
+      output(b, names.forwardLogits, rowsOf(b, logits, batchAxis));
       for (const t of taps) output(b, names.forwardTap(t.name), t.value);
       b.graph.prune();
       return b.graph;
@@ -170,7 +197,8 @@ export function compileStep(o: CompileOptions): CompiledStep {
     optimizer: o.optimizer,
     terms: first.terms,
     masks: first.masks,
-    logitsType: typeOf(logits),
+    logitsShape: plan.logitsShape,
+    batchAxis,
     initial,
   };
 }
@@ -178,6 +206,8 @@ export function compileStep(o: CompileOptions): CompiledStep {
 interface Plan {
   readonly o: CompileOptions;
   readonly logits: Value;
+  readonly batchAxis: BatchAxis;
+  readonly logitsShape: Shape;
   readonly tapValues: readonly Value[];
   readonly path: ReturnType<typeof pathTo>;
   readonly known: ReadonlyMap<Value, Tensor>;
@@ -268,10 +298,15 @@ function emitStudent(b: Builder, plan: Plan, auxiliary: Auxiliary) {
 
 function emitGradients(b: Builder, plan: Plan) {
   const { o } = plan;
-  const teacherLogits = o.teacherLogits
-    ? b.graph.addInput(names.teacherLogits, typeOf(plan.logits))
-    : undefined;
-  const labels = o.labels ? b.graph.addInput(names.labels, typeOf(plan.logits)) : undefined;
+  const likeLogits: TensorType = { dtype: typeOf(plan.logits).dtype, dims: plan.logitsShape };
+  const teacherLogits = o.teacherLogits ? b.graph.addInput(names.teacherLogits, likeLogits) : undefined;
+  const labelTypes =
+    typeof o.labels === "function"
+      ? o.labels(plan.logitsShape)
+      : o.labels
+        ? { [names.labels]: likeLogits }
+        : {};
+  const fed = labelInputs(b, labelTypes, plan.logitsShape);
   const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
   const auxiliary = new Auxiliary(b, names.state);
   const { logits, weights, views, nextStatistics, masks, ...student } = emitStudent(b, plan, auxiliary);
@@ -280,7 +315,18 @@ function emitGradients(b: Builder, plan: Plan) {
     student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
-  const parts = o.loss.emit({ b, state: auxiliary, studentLogits: logits, teacherLogits, labels, taps });
+  const parts = o.loss.emit({
+    b,
+    state: auxiliary,
+    studentLogits: rowsOf(b, logits, plan.batchAxis),
+    teacherLogits: teacherLogits && rowsOf(b, teacherLogits),
+    rowWeights: fed.rowWeights,
+    labelIndices: fed.labelIndices,
+    get labels() {
+      return fed.labels;
+    },
+    taps,
+  });
   if (parts.length === 0)
     throw new DistillError(
       "E_OPTION",
@@ -317,6 +363,23 @@ function emitGradients(b: Builder, plan: Plan) {
     auxiliary,
     terms: ["loss", ...parts.map((t) => `loss/${t.name}`)],
     masks,
+  };
+}
+
+/** Inputs for what is fed of labels, and how a loss reads them. */
+function labelInputs(b: Builder, types: Readonly<Record<string, TensorType>>, logits: Shape) {
+  const input = (name: string) => types[name] && b.graph.addInput(name, types[name]);
+  const [fed, rowWeights] = [input(names.labels), input(names.rowWeights)];
+  const rows = rowsShape(logits);
+  const labelIndices = fed && typeOf(fed).dtype === "int32" ? fed : undefined;
+  return {
+    rowWeights,
+    labelIndices,
+    /** Rows of distributions or targets; made of indices only when a loss asks. */
+    get labels(): Value | undefined {
+      if (labelIndices) return oneHotRows(b, labelIndices, { dtype: "float32", dims: rows });
+      return fed && rowsOf(b, fed);
+    },
   };
 }
 
@@ -371,15 +434,6 @@ function valueNamed(model: Model, name: string, what: string): Value {
       )} \`onnx-distill inspect\` lists them.`,
     );
   return found;
-}
-
-function checkLogits(model: Model, logits: Value): void {
-  const { dims } = typeOf(logits);
-  if (dims.length !== 2)
-    throw new DistillError(
-      "E_SHAPE",
-      `the student's logits "${logits.name}" (${model.source}) are ${formatShape(dims)}, expected [batch, classes]; name the right value with --student-logits`,
-    );
 }
 
 /** Equal samples on both sides, and equal neurons unless the loss accepts others. */

@@ -9,14 +9,14 @@ import {
   type Tensor,
   type TypedArray,
 } from "../base/tensor.ts";
-import { checkIndices, type Dataset, type DatasetInput } from "./dataset.ts";
-import { type ClassOptions, resolveClasses } from "./labels.ts";
+import { checkIndices, type Dataset, type DatasetInput, type Labels } from "./dataset.ts";
+import { type ClassOptions, type KnownLabels, keepLabels, resolveClasses } from "./labels.ts";
 
 export interface ArrayDatasetOptions extends ClassOptions {
   /** One tensor `[N, ...dims]` per model input, of the element type the model wants. */
   readonly inputs: readonly (Tensor & { readonly name?: string })[];
-  /** `[N]` class indices. */
-  readonly labels?: ArrayLike<number>;
+  /** `[N]` class indices as plain numbers; or a tensor `[N, ...]`, given to the task as it is. */
+  readonly labels?: ArrayLike<number> | Tensor;
   /** Stands in messages; default "data". */
   readonly source?: string;
 }
@@ -46,8 +46,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   });
   const length = inputs[0]!.dims[0]!;
   for (const { dims, name } of inputs) checkLength(dims[0]!, length, name ?? "an input", source);
-  if (options.labels) checkLength(options.labels.length, length, "labels", source);
-  const classes = options.labels && resolveClasses(options.labels, options, source);
+  const labels = options.labels && labelsOf(options.labels, length, options, source);
   return {
     length,
     inputs: inputs.map(
@@ -57,16 +56,38 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
         dtype: dtype as NumericDType,
       }),
     ),
-    hasLabels: classes !== undefined,
-    ...(classes && { classes: classes.classes }),
-    ...(classes?.classNames && { classNames: classes.classNames }),
+    ...aboutLabels(labels),
     read(indices) {
       checkIndices(indices, length, source);
       return {
         inputs: inputs.map((input) => gather(input, indices)),
-        ...(classes && { labels: gatherLabels(classes.labels, indices) }),
+        ...(labels && { labels: gatherLabels(labels.labels, indices) }),
       };
     },
+  };
+}
+
+function labelsOf(
+  given: ArrayLike<number> | Tensor,
+  length: number,
+  options: ClassOptions,
+  source: string,
+): KnownLabels {
+  const isTensor = "dims" in given;
+  checkLength(isTensor ? (given.dims[0] ?? 0) : given.length, length, "labels", source);
+  return isTensor ? keepLabels(given, options, source) : resolveClasses(given, options, source);
+}
+
+/** What a data set says of its labels. */
+export function aboutLabels(
+  known: KnownLabels | undefined,
+): Pick<Dataset, "hasLabels" | "classes" | "classNames" | "readLabels"> {
+  if (!known) return { hasLabels: false };
+  return {
+    hasLabels: true,
+    ...(known.classes !== undefined && { classes: known.classes }),
+    ...(known.classNames && { classNames: known.classNames }),
+    readLabels: (indices) => gatherLabels(known.labels, indices),
   };
 }
 
@@ -79,8 +100,9 @@ export function checkLength(found: number, expected: number, what: string, sourc
     );
 }
 
-export function gatherLabels(labels: Int32Array, indices: ArrayLike<number>): Int32Array {
-  return Int32Array.from(indices, (i) => labels[i]!);
+export function gatherLabels(labels: Labels, indices: ArrayLike<number>): Labels {
+  if (labels instanceof Int32Array) return Int32Array.from(indices, (i) => labels[i]!);
+  return gather(labels, indices);
 }
 
 function gather(input: Tensor, indices: ArrayLike<number>): Tensor {
@@ -97,16 +119,21 @@ function gather(input: Tensor, indices: ArrayLike<number>): Tensor {
 export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   checkIndices(indices, dataset.length, "subset");
   const chosen = Uint32Array.from(indices);
+  const chosenOf = (wanted: ArrayLike<number>): Uint32Array => {
+    checkIndices(wanted, chosen.length, "subset");
+    return Uint32Array.from(wanted, (i) => chosen[i]!);
+  };
   return {
     length: chosen.length,
     inputs: dataset.inputs,
     hasLabels: dataset.hasLabels,
     ...(dataset.classes !== undefined && { classes: dataset.classes }),
     ...(dataset.classNames && { classNames: dataset.classNames }),
-    read(wanted) {
-      checkIndices(wanted, chosen.length, "subset");
-      return dataset.read(Uint32Array.from(wanted, (i) => chosen[i]!));
-    },
+    ...(dataset.readLabels && {
+      readLabels: (wanted: ArrayLike<number>) =>
+        (dataset.readLabels as NonNullable<Dataset["readLabels"]>)(chosenOf(wanted)),
+    }),
+    read: (wanted) => dataset.read(chosenOf(wanted)),
   };
 }
 

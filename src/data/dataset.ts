@@ -20,8 +20,18 @@ export interface DatasetInput {
 export interface SampleBatch {
   /** As `Dataset.inputs`, each `[n, ...dims]`. */
   readonly inputs: readonly Tensor[];
-  /** `[n]` class indices, where the data set has labels. */
-  readonly labels?: Int32Array;
+  /**
+   * Where the data set has labels: `[n]` class indices, or a tensor `[n, ...]` of whatever the task learns from. What a
+   * task makes of them is in src/tasks.
+   */
+  readonly labels?: Labels;
+}
+
+export type Labels = Int32Array | Tensor;
+
+/** Labels as a tensor, whichever way they are given. */
+export function labelTensor(labels: Labels): Tensor {
+  return labels instanceof Int32Array ? { dtype: "int32", dims: [labels.length], data: labels } : labels;
 }
 
 /**
@@ -44,38 +54,19 @@ export interface Dataset {
   readonly classes?: number;
   readonly classNames?: readonly string[];
   read(indices: ArrayLike<number>): SampleBatch | Promise<SampleBatch>;
-}
-
-/**
- * Labels `[n]` as a float32 tensor `[n, classes]`: 1 at the label, 0 elsewhere. `samples` are the labels' indices in the
- * data set, for the message. A label outside 0 .. classes-1 is E_DATA.
- *
- * @example
- * oneHot(Int32Array.of(2, 0), 3).data; // 0 0 1  1 0 0
- */
-export function oneHot(labels: ArrayLike<number>, classes: number, samples?: ArrayLike<number>): Tensor {
-  if (!Number.isInteger(classes) || classes < 1)
-    throw new DistillError(
-      "E_ARGUMENT",
-      `oneHot: expected a whole number of classes from 1 on, got ${classes}`,
-    );
-  checkLabels(labels, classes, "labels", samples);
-  const data = new Float32Array(labels.length * classes);
-  for (let i = 0; i < labels.length; i++) data[i * classes + labels[i]!] = 1;
-  return { dtype: "float32", dims: [labels.length, classes], data };
+  /**
+   * The labels of some samples without their inputs, where that is cheap: all labels are then checked before the first
+   * step of training.
+   */
+  readLabels?(indices: ArrayLike<number>): Labels | Promise<Labels>;
 }
 
 /** Refuses (E_DATA) the first label that is not a whole number from 0 to classes-1. */
-export function checkLabels(
-  labels: ArrayLike<number>,
-  classes: number,
-  source: string,
-  samples?: ArrayLike<number>,
-): void {
+export function checkLabels(labels: ArrayLike<number>, classes: number, source: string): void {
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i]!;
     if (Number.isInteger(label) && label >= 0 && label < classes) continue;
-    const labelled = `${source}: sample ${samples?.[i] ?? i} has label ${label}`;
+    const labelled = `${source}: sample ${i} has label ${label}`;
     throw new DistillError(
       "E_DATA",
       `${labelled}, but ${classes} classes leave only 0 to ${classes - 1}; correct the label or the number of classes`,

@@ -2,7 +2,7 @@
 // [n, C, H, W] order only when a batch is read, so 60,000 images of 28 x 28 take 47 MB and not 188.
 import { checkKeys, DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sizeOf, type Tensor } from "../base/tensor.ts";
-import { checkLength, gatherLabels } from "./array-dataset.ts";
+import { aboutLabels, checkLength, gatherLabels } from "./array-dataset.ts";
 import { checkIndices, type Dataset } from "./dataset.ts";
 import { type ClassOptions, readLabels } from "./labels.ts";
 
@@ -23,7 +23,7 @@ export type Layout = "nchw" | "nhwc" | "nhw" | "as-is";
 export interface ImageDatasetOptions extends ScalingOptions, ClassOptions {
   /** `[N, ...]`, not int64. */
   readonly images: Tensor;
-  /** `[N]` or `[N, 1]` class indices, of any numeric type. */
+  /** `[N]` or `[N, 1]` class indices, of any numeric type; or `[N, ...]`, given to the task as it is. */
   readonly labels?: Tensor;
   /** The model input to feed. */
   readonly name?: string;
@@ -86,9 +86,7 @@ export function imageDataset(options: ImageDatasetOptions): Dataset {
   return {
     length,
     inputs: [{ ...(name !== undefined && { name }), dims, dtype: "float32", zero }],
-    hasLabels: known !== undefined,
-    ...(known && { classes: known.classes }),
-    ...(known?.classNames && { classNames: known.classNames }),
+    ...aboutLabels(known),
     read(indices) {
       checkIndices(indices, length, source);
       const out = new Float32Array(indices.length * size);

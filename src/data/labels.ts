@@ -1,7 +1,7 @@
-// Raw label arrays -> class indices, and how many classes there are.
+// Raw label arrays -> class indices and how many classes there are, or a tensor that a task will read. Knows no task.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, type Tensor } from "../base/tensor.ts";
-import { checkLabels } from "./dataset.ts";
+import { formatShape, isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
+import { checkLabels, type Labels } from "./dataset.ts";
 
 export interface ClassOptions {
   /** Number of classes; default: as many as there are names, or the largest label plus 1. */
@@ -9,27 +9,81 @@ export interface ClassOptions {
   readonly classNames?: readonly string[];
 }
 
-export interface Labels {
-  readonly labels: Int32Array;
-  readonly classes: number;
+export interface KnownLabels {
+  readonly labels: Labels;
+  /** Where the labels are `[N]` class indices, or the caller said so. */
+  readonly classes?: number;
   readonly classNames?: readonly string[];
 }
 
-/** Class indices from an array `[N]` or `[N, 1]` of whole numbers, whatever its element type; otherwise E_DATA. */
-export function readLabels(array: Tensor, options: ClassOptions, source: string): Labels {
+/**
+ * Labels from an array `[N, ...]` of any numeric type. Whole numbers from 0 on in `[N]` or `[N, 1]` are class indices;
+ * everything else (targets of a regression, labels for each position, several labels a sample) is kept as it is.
+ *
+ * `[N]` labels that are no class indices although a number of classes is given: E_DATA; NaN and infinities:
+ * E_NOT_FINITE.
+ */
+export function readLabels(array: Tensor, options: ClassOptions, source: string): KnownLabels {
   const { dims, data } = array;
-  const column = dims.length === 2 && dims[1] === 1;
-  if (dims.length !== 1 && !column)
+  if (dims.length === 1 || (dims.length === 2 && dims[1] === 1)) {
+    const values = Array.from(data as ArrayLike<number | bigint>, Number);
+    const asClasses = options.classes !== undefined || options.classNames !== undefined;
+    if (asClasses || values.every((v) => Number.isInteger(v) && v >= 0))
+      return resolveClasses(values, options, source);
+  }
+  return keepLabels(array, options, source);
+}
+
+/**
+ * Labels as they are: float32 for floats, int32 for everything else. Not a shape `[N, ...]`, strings, or whole numbers
+ * beyond 32 bits: E_DATA; NaN and infinities: E_NOT_FINITE.
+ */
+export function keepLabels(array: Tensor, options: ClassOptions, source: string): KnownLabels {
+  const { dims, dtype, data } = array;
+  if (
+    dtype === "string" ||
+    dtype === "float16" ||
+    dtype === "bfloat16" ||
+    dims.length === 0 ||
+    data.length !== sizeOf(dims)
+  )
     throw new DistillError(
       "E_DATA",
-      `${source}: labels have shape ${formatShape(dims)}, expected [N] class indices; give the index of the class, not one-hot rows`,
+      `${source}: labels are a ${dtype} tensor of shape ${formatShape(dims)} with ${data.length} elements; expected numbers, a shape [N, ...] and as many elements as it says`,
     );
-  const values = Array.from(data as ArrayLike<number | bigint>, Number);
-  return resolveClasses(values, options, source);
+  const each = sizeOf(dims) / (dims[0] || 1);
+  const values = data as ArrayLike<number | bigint>;
+  const refuse = (i: number, code: "E_DATA" | "E_NOT_FINITE", why: string): never => {
+    throw new DistillError(code, `${source}: sample ${Math.floor(i / each)} has label ${values[i]}; ${why}`);
+  };
+  let labels: Tensor;
+  if (isFloat(dtype)) {
+    for (let i = 0; i < values.length; i++)
+      if (!Number.isFinite(values[i]))
+        refuse(i, "E_NOT_FINITE", "drop or repair such samples before training");
+    labels = { dtype: "float32", dims, data: Float32Array.from(data as Float32Array) };
+  } else {
+    const whole = new Int32Array(values.length);
+    for (let i = 0; i < values.length; i++) {
+      whole[i] = Number(values[i]);
+      if (whole[i] !== Number(values[i])) refuse(i, "E_DATA", "labels are kept as 32-bit whole numbers");
+    }
+    labels = { dtype: "int32", dims, data: whole };
+  }
+  const classes = options.classes ?? options.classNames?.length;
+  return {
+    labels,
+    ...(classes !== undefined && { classes: checkCount(classes, options.classNames, source) }),
+    ...(options.classNames && { classNames: options.classNames }),
+  };
 }
 
 /** Settles the number of classes and holds every label to it. */
-export function resolveClasses(values: ArrayLike<number>, options: ClassOptions, source: string): Labels {
+export function resolveClasses(
+  values: ArrayLike<number>,
+  options: ClassOptions,
+  source: string,
+): Required<Pick<KnownLabels, "classes">> & KnownLabels {
   const { classNames } = options;
   let largest = -1;
   for (let i = 0; i < values.length; i++) {
@@ -41,7 +95,12 @@ export function resolveClasses(values: ArrayLike<number>, options: ClassOptions,
       );
     largest = Math.max(largest, value);
   }
-  const classes = options.classes ?? classNames?.length ?? largest + 1;
+  const classes = checkCount(options.classes ?? classNames?.length ?? largest + 1, classNames, source);
+  checkLabels(values, classes, source);
+  return { labels: Int32Array.from(values), classes, ...(classNames && { classNames }) };
+}
+
+function checkCount(classes: number, classNames: readonly string[] | undefined, source: string): number {
   if (!Number.isInteger(classes) || classes < 0)
     throw new DistillError("E_ARGUMENT", `${source}: expected a whole number of classes, got ${classes}`);
   if (classNames && classNames.length !== classes)
@@ -49,6 +108,5 @@ export function resolveClasses(values: ArrayLike<number>, options: ClassOptions,
       "E_DATA",
       `${source}: ${classNames.length} class names for ${classes} classes; name every class, or none`,
     );
-  checkLabels(values, classes, source);
-  return { labels: Int32Array.from(values), classes, ...(classNames && { classNames }) };
+  return classes;
 }

@@ -1,5 +1,5 @@
 // What a loss emission is given and what it returns.
-import type { Tensor } from "../base/tensor.ts";
+import { type Tensor, type TensorType, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 
@@ -32,8 +32,15 @@ export interface LossContext {
   readonly studentLogits: Value;
   /** [R, C]; undefined without a teacher. */
   readonly teacherLogits: Value | undefined;
-  /** [R, C] distributions; undefined where no labels are used. */
+  /** [R, C]: what the rows should say (distributions over classes, or targets); undefined where no labels are used. */
   readonly labels: Value | undefined;
+  /** [R] int32, where labels are class indices; `labels` is then their one-hot form, made only if it is read. */
+  readonly labelIndices?: Value | undefined;
+  /**
+   * [R]: 0 for a row that does not count (padding, an ignored label); undefined: every row counts. `rowMean` heeds it;
+   * a loss that relates rows to each other must do so itself.
+   */
+  readonly rowWeights?: Value | undefined;
   readonly taps: readonly TapPair[];
 }
 
@@ -45,7 +52,22 @@ export interface LossTerm {
   readonly value: Value;
 }
 
-/** The mean of a value per row [R] over the rows: the one place that says what a loss's mean over predictions is. */
-export function rowMean({ b, studentLogits }: LossContext, perRow: Value): Value {
-  return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
+/** Keeps 0/0 from being asked where no row counts; below any sum of weights that is meant. */
+const LEAST_WEIGHT = 1e-12;
+
+/**
+ * The mean of a value per row [R] over the rows: the one place that says what a loss's mean over predictions is. With
+ * row weights w: Σ w·x / Σ w, and 0 where no row counts.
+ */
+export function rowMean({ b, studentLogits, rowWeights: w }: LossContext, perRow: Value): Value {
+  if (!w) return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
+  return b.div(b.reduceSum(b.mul(perRow, w)), b.max(b.reduceSum(w), b.like(w, LEAST_WEIGHT)));
+}
+
+/** [R] class indices -> [R, C] of the given type, 1 at the index and 0 elsewhere. */
+export function oneHotRows(b: Builder, indices: Value, { dtype, dims }: TensorType): Value {
+  const [rows, classes] = dims as readonly [number, number];
+  const positions = Array.from({ length: classes }, (_, c) => c);
+  const all = b.constant(tensor("int32", positions, [1, classes]), "classes");
+  return b.cast(b.equal(b.reshape(indices, [rows, 1]), all), dtype);
 }

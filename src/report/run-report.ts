@@ -7,6 +7,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { SelectivityMetric } from "../strategies/index.ts";
+import type { Predictions } from "../tasks/index.ts";
 import { type Evaluation, type Metrics, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
@@ -76,7 +77,7 @@ const timedSamples = 1000;
 export async function runReport(o: RunReportOptions): Promise<{ data: ReportData; final: FinalFigures }> {
   const measured = o.evaluation ?? subset(o.data, range(Math.min(timedSamples, o.data.length)));
   const evaluations = new Map<string, Measured>();
-  let teacherSays: Int32Array | undefined;
+  let teacherSays: Predictions | undefined;
   for (const m of o.models) {
     const found = await evaluateModel(m.model, measured, {
       runtime: o.runtime,

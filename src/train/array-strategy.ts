@@ -3,6 +3,7 @@
 // from the strategy's gradient.
 import { DistillError } from "../base/errors.ts";
 import { sizeOf, type Tensor } from "../base/tensor.ts";
+import { names } from "../compile/compile-step.ts";
 import { typeOf } from "../graph/graph.ts";
 import type { LossEmission } from "../losses/index.ts";
 import { neuronAxis } from "../losses/selectivity.ts";
@@ -12,6 +13,7 @@ import {
   IntermediateActivations,
   Matrix,
 } from "../strategies/index.ts";
+import { labelRows, rowsOfTensor } from "../tasks/index.ts";
 import type { TeacherOutputs } from "./teacher.ts";
 
 const seedLogits = "seed/logits";
@@ -34,18 +36,25 @@ export interface ArrayLoss {
   readonly seeds: Record<string, Tensor>;
 }
 
-/** The strategy's loss and gradient for one batch. `student.taps` are by tap name, as the graph gives them. */
+/**
+ * The strategy's loss and gradient for one batch. `student.logits` are rows [R, C] and `student.taps` by tap name, as the
+ * graph gives them; `feeds` are the step's, of which labels and row weights count here. Rows of weight 0 are not shown to
+ * the strategy, and have no gradient.
+ */
 export function arrayLoss(
   strategy: DistillationStrategy,
   student: TeacherOutputs,
   teacher: TeacherOutputs,
-  labels: Tensor | undefined,
+  feeds: Readonly<Record<string, Tensor>>,
 ): ArrayLoss {
-  const [s, t, y] = [asMatrix(student.logits), asMatrix(teacher.logits), labels && asMatrix(labels)];
-  const output = strategy.computeLoss(s, t, y);
-  const seeds: Record<string, Tensor> = {
-    [seedLogits]: like(student.logits, strategy.computeGradient(s, t, y)),
-  };
+  const labels = feeds[names.labels];
+  const counted = countedRows(student.logits, feeds[names.rowWeights]);
+  const s = pick(student.logits, counted);
+  const t = pick(rowsOfTensor(teacher.logits), counted);
+  const y = labels && pick(labelRows(labels, student.logits.dims), counted);
+  const output = s.rows === 0 ? 0 : strategy.computeLoss(s, t, y);
+  const gradient = s.rows === 0 ? s : strategy.computeGradient(s, t, y);
+  const seeds: Record<string, Tensor> = { [seedLogits]: putBack(student.logits, counted, gradient) };
   let intermediate = 0;
   if (hasIntermediate(strategy)) {
     const [ofStudent, ofTeacher] = [activations(student), activations(teacher)];
@@ -70,6 +79,37 @@ export function arrayLoss(
     },
     seeds,
   };
+}
+
+/** The rows whose weight is not 0; undefined: all of them. */
+function countedRows({ dims }: Tensor, weights: Tensor | undefined): number[] | undefined {
+  if (!weights) return undefined;
+  const data = weights.data as Float32Array;
+  const counted = Array.from({ length: dims[0] as number }, (_, i) => i).filter((i) => data[i] !== 0);
+  return counted.length === data.length ? undefined : counted;
+}
+
+function pick(rows: Tensor, counted: readonly number[] | undefined): Matrix {
+  const [n, columns] = rows.dims as readonly [number, number];
+  const data = rows.data as Float32Array;
+  if (!counted) return new Matrix(n, columns, data);
+  const picked = new Float32Array(counted.length * columns);
+  counted.forEach((row, i) => {
+    picked.set(data.subarray(row * columns, (row + 1) * columns), i * columns);
+  });
+  return new Matrix(counted.length, columns, picked);
+}
+
+/** A gradient of the rows that count, as one of all rows. */
+function putBack(rows: Tensor, counted: readonly number[] | undefined, gradient: Matrix): Tensor {
+  if (!counted) return like(rows, gradient);
+  const columns = rows.dims[1] as number;
+  const own = like({ ...rows, dims: [counted.length, columns] }, gradient).data as Float32Array;
+  const data = new Float32Array(sizeOf(rows.dims));
+  counted.forEach((row, i) => {
+    data.set(own.subarray(i * columns, (i + 1) * columns), row * columns);
+  });
+  return { dtype: "float32", dims: rows.dims, data };
 }
 
 function hasIntermediate(

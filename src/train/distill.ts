@@ -2,11 +2,11 @@
 // loop without a teacher.
 import { createHash } from "node:crypto";
 import { DistillError } from "../base/errors.ts";
-import type { Tensor, TensorType } from "../base/tensor.ts";
+import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder } from "../data/batches.ts";
-import { type Dataset, oneHot } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { emissionOf, supervised } from "../losses/index.ts";
 import { modelBytes, withWeights } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
@@ -21,12 +21,14 @@ import {
   NeuronSelectivityDistillationStrategy,
   ResponseDistillationStrategy,
 } from "../strategies/index.ts";
+import { metricSpecs, type Predictions, rowsShape } from "../tasks/index.ts";
 import { arrayLoss, seeded } from "./array-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import type { DistillEvent } from "./events.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
+import { checkLabels, labelFeeds } from "./labels.ts";
 import { modelSize } from "./model-figures.ts";
-import { type DistillOptions, type Monitor, type Resolved, resolveOptions } from "./options.ts";
+import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
 import {
@@ -80,6 +82,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       exampleFeeds(student, o.batch, { sizes: openSizes(student, feedStudent(sample.inputs)) }),
     );
     const useLabels = data.hasLabels && (!strategy || strategy.alpha > 0);
+    const use = { task: o.task, inLoss: useLabels };
     const emission = strategy ? emissionOf(strategy) : supervised;
     // A strategy on arrays alone trains too, by the slower way round.
     const onArrays = emission ? undefined : strategy;
@@ -88,7 +91,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       known,
       logits: options.studentLogits,
       teacherLogits: probe !== undefined,
-      labels: useLabels,
+      labels: (logits) => typesOf(labelFeeds(use, sample.labels, logits, orders(0)[0] as Uint32Array)),
+      task: o.task,
+      batch: o.batch,
       taps: o.taps.map((t) => ({
         name: t.name,
         student: t.student,
@@ -102,8 +107,16 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       trainStatistics: o.batchNorm === "train",
       target: o.target,
     });
-    const classes = compiled.logitsType.dims[1] as number;
-    checkClasses(student, data, probe, classes);
+    checkSameLogits(student, compiled.logitsShape, probe);
+    await checkLabels(o.task, data, "the data", student.source, compiled.logitsShape);
+    if (options.evaluation)
+      await checkLabels(
+        o.task,
+        options.evaluation,
+        "the evaluation data",
+        student.source,
+        compiled.logitsShape,
+      );
 
     const folder = options.out === undefined ? undefined : (await import("./run-folder.ts")).RunFolder;
     const identity = identityOf(options, o, student, strategy);
@@ -192,11 +205,10 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
           feeds[names.teacherLogits] = said.logits;
           for (const t of o.taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
         }
-        if (useLabels) feeds[names.labels] = oneHot(batch.labels as Int32Array, classes, samples);
+        Object.assign(feeds, labelFeeds(use, batch.labels, compiled.logitsShape, samples));
         const learningRate = rate(step);
         const arrays =
-          onArrays &&
-          arrayLoss(onArrays, await runner.forward(feeds, step), said as TeacherOutputs, feeds[names.labels]);
+          onArrays && arrayLoss(onArrays, await runner.forward(feeds, step), said as TeacherOutputs, feeds);
         const ran = await runner.run(
           usedBy(compiled.step.inputs, { ...feeds, ...arrays?.seeds }),
           step,
@@ -235,14 +247,15 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
           teacherEval?.predictions,
           options.studentLogits,
         );
-        const monitor = o.monitor ?? monitorFor(found.metrics);
+        const monitor = o.monitor ?? o.task.monitors.find((m) => found.metrics[m] !== undefined) ?? "loss";
         const value = found.metrics[monitor];
         if (value === undefined)
           throw new DistillError(
             "E_OPTION",
             `the monitored metric ${monitor} cannot be measured on this data; choose one of ${Object.keys(found.metrics).join(", ")}`,
           );
-        const better = best === undefined || (monitor === "loss" ? value < best : value > best);
+        const better =
+          best === undefined || (metricSpecs[monitor].better === "lower" ? value < best : value > best);
         if (better) {
           [best, bestStep, bestMetrics, bestStudent] = [value, step, found.metrics, bytes];
           run?.write("student.onnx", bytes);
@@ -316,12 +329,14 @@ async function openTeacher(
 ): Promise<Teacher | undefined> {
   const { teacher } = options;
   if (!teacher) return undefined;
-  if (typeof teacher === "function") return functionTeacher(teacher, o.taps);
+  if (typeof teacher === "function") return functionTeacher(teacher, o.taps, o.task);
   const model = await openModel(teacher, "teacher");
-  return modelTeacher(model, runtime, options.data, o.taps, options.teacherLogits);
+  return modelTeacher(model, runtime, options.data, o.taps, options.teacherLogits, o.task);
 }
 
 const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: t.dims });
+const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
+  Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
 
 /** Sizes of the open dimensions behind the batch, as the data has them. */
 function openSizes(model: Model, feeds: Record<string, Tensor>): Record<string, number> {
@@ -335,23 +350,18 @@ function openSizes(model: Model, feeds: Record<string, Tensor>): Record<string, 
   return sizes;
 }
 
-function checkClasses(
-  student: Model,
-  data: Dataset,
-  probe: TeacherOutputs | undefined,
-  classes: number,
-): void {
-  const said = probe?.logits.dims[1];
-  if (said !== undefined && said !== classes)
+function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | undefined): void {
+  if (!probe || sameShape(probe.logits.dims, logits)) return;
+  const [said, own] = [rowsShape(probe.logits.dims), rowsShape(logits)];
+  if (said[1] !== own[1])
     throw new DistillError(
       "E_SHAPE",
-      `the teacher has ${said} classes, the student ${student.source} has ${classes}; both need the same`,
+      `the teacher has ${said[1]} classes, the student ${student.source} has ${own[1]}; both need the same`,
     );
-  if (data.classes !== undefined && data.classes > classes)
-    throw new DistillError(
-      "E_DATA",
-      `the data has labels for ${data.classes} classes, the student ${student.source} gives ${classes} logits`,
-    );
+  throw new DistillError(
+    "E_SHAPE",
+    `the teacher's logits are ${formatShape(probe.logits.dims)}, those of the student ${student.source} are ${formatShape(logits)}; both need the same positions`,
+  );
 }
 
 /** Only what the step's graph takes: a loss at weight 0 asks for no labels. */
@@ -389,6 +399,7 @@ async function* evaluateTeacher(
   if (!teacher || !dataset) return undefined;
   const found = await evaluate(async (inputs) => (await teacher.run(inputs)).logits, dataset, {
     batch: o.batch,
+    task: o.task,
   });
   yield {
     type: "evaluation",
@@ -410,7 +421,7 @@ async function evaluateModel(
   runtime: Runtime,
   dataset: Dataset,
   o: Resolved,
-  teacher: Int32Array | undefined,
+  teacher: Predictions | undefined,
   logits = like.graph.outputs[0]?.name ?? "",
 ): Promise<Evaluation> {
   const session = await runtime.load(bytes, { externalData: like.externalFiles });
@@ -419,15 +430,11 @@ async function evaluateModel(
     return await evaluate(
       async (inputs) => (await session.run(feed(inputs), [logits]))[logits] as Tensor,
       dataset,
-      { batch: o.batch, teacher },
+      { batch: o.batch, teacher, task: o.task },
     );
   } finally {
     await session.release();
   }
-}
-
-function monitorFor(metrics: Metrics): Monitor {
-  return metrics.top1 !== undefined ? "top1" : "agreement";
 }
 
 /** What must be the same for a run to be continued, and what run.json records. */
@@ -437,11 +444,13 @@ function identityOf(
   student: Model,
   strategy: DistillationStrategy | undefined,
 ) {
-  const { target, ...rest } = o;
+  const { target, task, taskOptions, ...rest } = o;
   return {
     format: 1,
     config: {
       ...rest,
+      task: task.name,
+      ...taskOptions,
       target: target.name,
       strategy: strategy
         ? { name: strategy.constructor.name, ...describe(strategy) }

@@ -5,6 +5,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
+import type { Predictions, Task } from "../tasks/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { feederFor } from "./feeds.ts";
 
@@ -12,10 +13,12 @@ export interface EvaluateModelOptions {
   readonly runtime: Runtime;
   /** Samples at a time; default 128, or the batch that the model was made for. */
   readonly batch?: number | undefined;
-  /** The value that holds the logits [batch, classes]; default: the first output. */
+  /** The value that holds the logits; default: the first output. */
   readonly logits?: string | undefined;
-  /** The teacher's predictions per sample. */
-  readonly teacher?: Int32Array | undefined;
+  /** Default: classification. */
+  readonly task?: Task | undefined;
+  /** The teacher's predictions on the same data. */
+  readonly teacher?: Predictions | undefined;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -57,6 +60,7 @@ export async function evaluateModel(
     };
     const found = await evaluate(run, dataset, {
       batch,
+      task: o.task,
       teacher: o.teacher,
       ...(o.onProgress && { onProgress: o.onProgress }),
     });

@@ -9,6 +9,7 @@ import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillationStrategy } from "../strategies/index.ts";
+import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
 export interface Tap {
@@ -39,6 +40,10 @@ export interface DistillOptions {
   /** Default: NeuronSelectivityDistillationStrategy where there are taps, ResponseDistillationStrategy otherwise. */
   readonly strategy?: DistillationStrategy | undefined;
   readonly taps?: readonly Tap[] | undefined;
+  /** What the logits mean and how labels are read; default "classification". */
+  readonly task?: TaskName | undefined;
+  /** Of tasks with class indices: a label whose row does not count. */
+  readonly ignoreIndex?: number | undefined;
   /** Default: SGD with Nesterov momentum 0.9 and weight decay 5e-4. */
   readonly optimizer?: OptimizerConfig | undefined;
   /** Default 0.1 for sgd, 0.001 for adamw. */
@@ -70,7 +75,7 @@ export interface DistillOptions {
   readonly checkpointEvery?: number | undefined;
   /** Steps between logged steps; default 10. Every step is an event all the same. */
   readonly logEvery?: number | undefined;
-  /** What makes a student the best: default top1, or agreement without labels, or loss without evaluation. */
+  /** What makes a student the best; default: the task's first metric that can be measured (top1, or agreement without labels). */
   readonly monitor?: Monitor | undefined;
   /** Bytes that kept teacher outputs may take; default 2 GiB. 0: the teacher runs at every step. */
   readonly teacherCacheBytes?: number | undefined;
@@ -82,8 +87,8 @@ export interface DistillOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export const monitors = ["top1", "top5", "loss", "agreement"] as const;
-export type Monitor = (typeof monitors)[number];
+export const monitors = metricKeys;
+export type Monitor = MetricKey;
 
 const keys: { [K in keyof Required<DistillOptions>]: true } = {
   teacher: true,
@@ -92,6 +97,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   evaluation: true,
   strategy: true,
   taps: true,
+  task: true,
+  ignoreIndex: true,
   optimizer: true,
   learningRate: true,
   schedule: true,
@@ -166,9 +173,14 @@ export function resolveOptions(o: DistillOptions) {
       "E_OPTION",
       `distill: two taps are named "${twice.name}"; give each a name of its own`,
     );
+  const taskOptions = { ignoreIndex: o.ignoreIndex };
+  const task = taskNamed(o.task, taskOptions);
+  const monitor = o.monitor === undefined ? undefined : among("monitor", o.monitor, task.metrics);
   return {
     optimizer,
     taps,
+    task,
+    taskOptions,
     learningRate: o.learningRate ?? (optimizer.name === "adamw" ? 1e-3 : 0.1),
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,
@@ -181,7 +193,7 @@ export function resolveOptions(o: DistillOptions) {
     checkpointEvery:
       o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),
     logEvery: whole("logEvery", o.logEvery ?? 10, 1),
-    monitor: o.monitor === undefined ? undefined : among("monitor", o.monitor, monitors),
+    monitor,
     teacherCacheBytes: o.teacherCacheBytes ?? 2 ** 31,
     target: targets[among("target", o.target ?? "cpu", Object.keys(targets) as TargetName[])],
   };

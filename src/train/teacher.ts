@@ -6,10 +6,18 @@ import type { Dataset } from "../data/dataset.ts";
 import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
+import {
+  type BatchAxis,
+  batchFirst,
+  checkLogitsShape,
+  findBatchAxis,
+  type Task,
+  taskNamed,
+} from "../tasks/index.ts";
 import { feederFor } from "./feeds.ts";
 
 export interface TeacherOutputs {
-  /** [n, classes], float32 */
+  /** float32, as the task takes them, samples in front: `[n, classes]` for a classification. */
   readonly logits: Tensor;
   /** By tap name. */
   readonly taps: Readonly<Record<string, Tensor>>;
@@ -40,6 +48,7 @@ export async function modelTeacher(
   dataset: Dataset,
   taps: readonly TeacherTap[],
   logits = model.graph.outputs[0]?.name ?? "",
+  task = taskNamed(),
 ): Promise<Teacher> {
   const names = [...model.graph.values()].map((v) => v.name);
   for (const { name, teacher } of [...taps, { name: "", teacher: logits }])
@@ -54,11 +63,12 @@ export async function modelTeacher(
   const session: Session = await runtime.load(withOutputs(model, inner), {
     externalData: model.externalFiles,
   });
+  const asLogits = logitsReader(task, logits);
   return {
     async run(inputs) {
       const out = await session.run(feed(inputs), wanted);
       return {
-        logits: asLogits(out[logits] as Tensor, logits),
+        logits: asLogits(out[logits] as Tensor, inputs),
         taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
       };
     },
@@ -66,7 +76,12 @@ export async function modelTeacher(
   };
 }
 
-export function functionTeacher(call: TeacherFunction, taps: readonly TeacherTap[]): Teacher {
+export function functionTeacher(
+  call: TeacherFunction,
+  taps: readonly TeacherTap[],
+  task = taskNamed(),
+): Teacher {
+  const asLogits = logitsReader(task, "logits");
   return {
     async run(inputs) {
       const { logits, taps: given = {} } = await call(inputs);
@@ -76,7 +91,7 @@ export function functionTeacher(call: TeacherFunction, taps: readonly TeacherTap
           "E_NAME",
           `the teacher function returned no tap "${missing.name}".${didYouMean(missing.name, Object.keys(given))}`,
         );
-      return { logits: asLogits(logits, "logits"), taps: given };
+      return { logits: asLogits(logits, inputs), taps: given };
     },
     release: async () => {},
   };
@@ -92,13 +107,15 @@ function asFloat32(t: Tensor, name: string): Tensor {
   );
 }
 
-function asLogits(t: Tensor, name: string): Tensor {
-  if (t.dims.length !== 2)
-    throw new DistillError(
-      "E_SHAPE",
-      `the teacher's logits "${name}" are [${t.dims}], expected [batch, classes]; name the right value with --teacher-logits`,
-    );
-  return asFloat32(t, name);
+/** Checks logits and brings their samples in front; the first batch shows where they lie. */
+function logitsReader(task: Task, name: string): (t: Tensor, inputs: readonly Tensor[]) => Tensor {
+  const what = `the teacher's logits "${name}"`;
+  let axis: BatchAxis | undefined = task.timeFirst ? undefined : 0;
+  return (t, inputs) => {
+    checkLogitsShape(task, t.dims, what, "--teacher-logits");
+    axis ??= findBatchAxis(t.dims, inputs[0]?.dims[0] as number, what);
+    return batchFirst(asFloat32(t, name), axis);
+  };
 }
 
 /** What the teacher says of every sample of a data set, in memory. */

@@ -154,7 +154,7 @@ describe("what is refused before anything runs", () => {
           ]),
           batch,
         ),
-      'the student\'s logits "total" (student.onnx) are [], expected [batch, classes]; name the right value with --student-logits',
+      'the student\'s logits "total" (student.onnx) are [], task classification expects [N, C]; name the right value with --student-logits',
     ],
     [
       "an op that is not in the table",

@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
 import { type CompiledStep, type CompileOptions, names, slotKey } from "../../src/compile/compile-step.ts";
-import { oneHot } from "../../src/data/dataset.ts";
 import { readNpz } from "../../src/data/npz.ts";
 import { emissionOf, type LossEmission } from "../../src/losses/index.ts";
 import type { Model } from "../../src/onnx/model.ts";
@@ -18,6 +17,7 @@ import { learningRateSchedule } from "../../src/optim/schedules.ts";
 import { sgd } from "../../src/optim/sgd.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { NeuronSelectivityDistillationStrategy, type SelectivityMetric } from "../../src/strategies/index.ts";
+import { labelRows } from "../../src/tasks/index.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import { compileModel, unpacked } from "./compile-model.ts";
 
@@ -60,7 +60,7 @@ function feeds(i: number): Record<string, Tensor> {
     images: fact(`batch/${i}/images`),
     [names.teacherLogits]: fact(`batch/${i}/logits`),
     [names.teacherTap("last")]: fact(`batch/${i}/tap`),
-    [names.labels]: oneHot(fact(`batch/${i}/labels`).data as Int32Array, classes),
+    [names.labels]: labelRows(fact(`batch/${i}/labels`), [batch, classes]),
   };
 }
 

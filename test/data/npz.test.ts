@@ -74,10 +74,10 @@ describe("npzDataset", () => {
     const train = npzDataset(parts, {});
     expect(train).toMatchObject({ length: 5, classes: 3, hasLabels: true });
     expect(train.inputs[0]!.dims).toEqual([1, 2, 2]);
-    expect([...(await train.read([0, 3])).labels!]).toEqual([0, 1]);
+    expect([...((await train.read([0, 3])).labels as Int32Array)]).toEqual([0, 1]);
     const test = npzDataset(parts, { split: "test", mean: 0.5, std: 0.5 });
     const batch = await test.read([0, 1, 2]);
-    expect([...batch.labels!]).toEqual([2, 1, 0]);
+    expect([...(batch.labels as Int32Array)]).toEqual([2, 1, 0]);
     expect(new Set(batch.inputs[0]!.data as Float32Array)).toEqual(new Set([1]));
   });
 
@@ -85,7 +85,7 @@ describe("npzDataset", () => {
     const both = npzFile({ X: [Float32Array.of(1, 2, 3, 4), [2, 2]], Y: [[1, 0], [2]] });
     const dataset = npzDataset(both);
     expect(dataset.inputs[0]!.dims).toEqual([2]);
-    expect([...(await dataset.read([1])).labels!]).toEqual([0]);
+    expect([...((await dataset.read([1])).labels as Int32Array)]).toEqual([0]);
     expect(npzDataset(npzFile({ images: [Uint8Array.from(count(8)), [2, 2, 2]] })).hasLabels).toBe(false);
   });
 
@@ -110,17 +110,45 @@ describe("npzDataset", () => {
     );
   });
 
-  it("refuses labels that are no class indices", async () => {
-    const labelled = (y: number[], shape: number[]) =>
-      npzFile({ x: [Float32Array.of(1, 2), [2, 1]], y: [Float32Array.from(y), shape] });
-    expect(await failure(() => npzDataset(labelled([0, 0.5], [2])))).toBe(
+  const labelled = (y: Parameters<typeof npzFile>[0][string][0], shape: number[]) =>
+    npzFile({ x: [Float32Array.of(1, 2), [2, 1]], y: [y, shape] });
+
+  it("keeps labels that are no class indices as they are, with or without a number of classes", async () => {
+    const read = async (y: Parameters<typeof labelled>[0], shape: number[], options = {}) => {
+      const dataset = npzDataset(labelled(y, shape), options);
+      expect((await dataset.read([1])).labels).toEqual(await dataset.readLabels!([1]));
+      return { classes: dataset.classes, labels: await dataset.readLabels!([1, 0]) };
+    };
+    expect(await read(Float32Array.of(0, 0.5), [2])).toEqual({
+      classes: undefined,
+      labels: { dtype: "float32", dims: [2], data: Float32Array.of(0.5, 0) },
+    });
+    expect(await read(BigInt64Array.of(0n, -1n), [2])).toEqual({
+      classes: undefined,
+      labels: { dtype: "int32", dims: [2], data: Int32Array.of(-1, 0) },
+    });
+    expect(await read(BigInt64Array.of(1n, -100n, 2n, 3n), [2, 2], { classes: 7 })).toEqual({
+      classes: 7,
+      labels: { dtype: "int32", dims: [2, 2], data: Int32Array.of(2, 3, 1, -100) },
+    });
+    expect(await read(Float64Array.of(1, 2, 3, 4), [2, 1, 2])).toEqual({
+      classes: undefined,
+      labels: { dtype: "float32", dims: [2, 1, 2], data: Float32Array.of(3, 4, 1, 2) },
+    });
+  });
+
+  it("refuses labels that cannot be what they are said to be", async () => {
+    expect(await failure(() => npzDataset(labelled([0, 0.5], [2]), { classes: 3 }))).toBe(
       "E_DATA: npz: sample 1 has label 0.5; labels are class indices: whole numbers from 0 on",
     );
-    expect(await failure(() => npzDataset(labelled([0, -1], [2])))).toBe(
+    expect(await failure(() => npzDataset(labelled([0, -1], [2]), { classNames: ["a"] }))).toBe(
       "E_DATA: npz: sample 1 has label -1; labels are class indices: whole numbers from 0 on",
     );
-    expect(await failure(() => npzDataset(labelled([0, 1, 1, 0], [2, 2])))).toBe(
-      "E_DATA: npz: labels have shape [2,2], expected [N] class indices; give the index of the class, not one-hot rows",
+    expect(await failure(() => npzDataset(labelled([0, 1, Number.NaN, 3], [2, 2])))).toBe(
+      "E_NOT_FINITE: npz: sample 1 has label NaN; drop or repair such samples before training",
+    );
+    expect(await failure(() => npzDataset(labelled(BigInt64Array.of(0n, 1n, 2n, 2n ** 40n), [2, 2])))).toBe(
+      "E_DATA: npz: sample 1 has label 1099511627776; labels are kept as 32-bit whole numbers",
     );
   });
 });

@@ -31,7 +31,7 @@ describe("openDataset", () => {
     expect(train).toMatchObject({ length: 3, hasLabels: true, classes: 2, classNames: ["cat", "dog"] });
     expect(test).toMatchObject({ length: 2, classes: 3, classNames: ["a", "b", "c"] });
     const batch = await test.read([1]);
-    expect([...batch.labels!]).toEqual([0]);
+    expect([...(batch.labels as Int32Array)]).toEqual([0]);
     expect(batch.inputs[0]!.data).toEqual(Float32Array.from([4, 5, 6, 7], (x) => x / 255 - 1));
   });
 
@@ -42,7 +42,7 @@ describe("openDataset", () => {
       "d.dat": npzFile({ x: [Uint8Array.from(count(8)), [2, 2, 2]], y: [[0, 1], [2]] }),
     });
     const pair = await openDataset(`${join(path, "i.bin")}, ${join(path, "l.bin")}`);
-    expect([...(await pair.read([0, 1, 2])).labels!]).toEqual([0, 2, 1]);
+    expect([...((await pair.read([0, 1, 2])).labels as Int32Array)]).toEqual([0, 2, 1]);
     expect(await openDataset(join(path, "i.bin"))).toMatchObject({ length: 3, hasLabels: false });
     expect(await openDataset(join(path, "d.dat"))).toMatchObject({ length: 2, hasLabels: true, classes: 2 });
   });
@@ -109,7 +109,7 @@ describe("the demo data", () => {
     expect(dataset.classNames).toHaveLength(10);
     const { inputs, labels } = await dataset.read(count(length));
     expect(inputs[0]!.dims).toEqual([length, 1, 28, 28]);
-    expect(count(10).map((c) => labels!.filter((label) => label === c).length)).toEqual(
+    expect(count(10).map((c) => (labels as Int32Array).filter((label) => label === c).length)).toEqual(
       new Array(10).fill(length / 10),
     );
     // Mean and deviation of the full training set are in its README, so the part must come close to 0 and 1.

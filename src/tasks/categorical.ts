@@ -1,0 +1,148 @@
+// What the tasks share whose rows choose one of C classes: labels that are class indices or distributions, the class that a
+// row puts first, and the sums that accuracies are made of.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, isFloat, type Shape, sameShape, type Tensor } from "../base/tensor.ts";
+import { neuronAxis } from "../losses/selectivity.ts";
+import type { Metrics } from "./metrics.ts";
+import { rowsOfTensor, rowsShape } from "./rows.ts";
+import type { Evaluator, LabelFeeds, LabelSource } from "./task.ts";
+
+/** Confusion matrices of more classes are not kept. */
+const mostClassesKept = 1000;
+
+export interface CategoricalOptions {
+  /** Name of the task, for messages. */
+  readonly task: string;
+  /** A label that makes its row not count; undefined: none does. */
+  readonly ignoreIndex: number | undefined;
+}
+
+/**
+ * Labels of whole numbers, shaped like the logits without their classes: class indices. Floats shaped like the logits:
+ * distributions.
+ */
+export function categoricalFeeds(
+  labels: Tensor,
+  logits: Shape,
+  source: LabelSource,
+  { task, ignoreIndex }: CategoricalOptions,
+): LabelFeeds {
+  const [rows, classes] = rowsShape(logits);
+  if (isFloat(labels.dtype) && sameShape(labels.dims, logits)) return { labels };
+  const wanted = logits.toSpliced(neuronAxis(logits.length), 1);
+  if (isFloat(labels.dtype) || !sameShape(labels.dims, wanted))
+    throw misshapen(labels, wanted, logits, source, task);
+  const each = rows / (logits[0] as number);
+  const values = labels.data as Int32Array;
+  const indices = new Int32Array(rows);
+  const weights = ignoreIndex === undefined ? undefined : new Float32Array(rows).fill(1);
+  for (let i = 0; i < rows; i++) {
+    const label = values[i] as number;
+    if (weights && label === ignoreIndex) weights[i] = 0;
+    else if (label >= 0 && label < classes) indices[i] = label;
+    else {
+      const sample = source.samples[Math.floor(i / each)];
+      const ignored = ignoreIndex === undefined ? "" : `, and ${ignoreIndex} for what is ignored`;
+      throw new DistillError(
+        "E_DATA",
+        `${source.name}: sample ${sample} has label ${label}, but ${classes} classes leave only 0 to ${classes - 1}${ignored}; correct the label or the number of classes`,
+      );
+    }
+  }
+  return {
+    labels: { dtype: "int32", dims: [rows], data: indices },
+    ...(weights && { weights: { dtype: "float32", dims: [rows], data: weights } }),
+  };
+}
+
+function misshapen(
+  labels: Tensor,
+  wanted: Shape,
+  logits: Shape,
+  source: LabelSource,
+  task: string,
+): DistillError {
+  return new DistillError(
+    "E_DATA",
+    `${source.name}: labels are ${labels.dtype} ${formatShape(labels.dims)}; with logits ${formatShape(logits)}, task ${task} takes whole numbers ${formatShape(wanted)}, the index of the class, or distributions ${formatShape(logits)} of float32`,
+  );
+}
+
+/** The class with the largest logit, per row. */
+export function firstClasses(rows: Tensor): Int32Array {
+  const [n, classes] = rows.dims as readonly [number, number];
+  const data = rows.data as Float32Array;
+  return Int32Array.from({ length: n }, (_, i) => {
+    const from = i * classes;
+    let best = 0;
+    for (let c = 1; c < classes; c++)
+      if ((data[from + c] as number) > (data[from + best] as number)) best = c;
+    return best;
+  });
+}
+
+/** Sums over rows that count. Of distributions, the likeliest class is the label. */
+export interface CategoricalSums {
+  /** Rows with a label. */
+  readonly labelled: number;
+  readonly first: number;
+  readonly firstFive: number;
+  /** Of −Σ y log softmax(z), in nats. */
+  readonly loss: number;
+  /** Rows compared with the teacher, and those that agree. */
+  readonly compared: number;
+  readonly agreed: number;
+  readonly confusion?: number[][] | undefined;
+}
+
+/** Adds up; `metricsOf` makes the task's metrics of the sums. */
+export function categoricalEvaluator(
+  options: CategoricalOptions,
+  metricsOf: (sums: CategoricalSums) => Metrics,
+): Evaluator {
+  const sums = { labelled: 0, first: 0, firstFive: 0, loss: 0, compared: 0, agreed: 0 };
+  let confusion: number[][] | undefined;
+  return {
+    add({ rows, shape, predictions, labels, teacher, source }) {
+      const [n, classes] = rows.dims as readonly [number, number];
+      const feeds = labels && categoricalFeeds(labels, shape, source, options);
+      const soft = feeds && feeds.labels.dtype !== "int32" ? rowsOfTensor(feeds.labels) : undefined;
+      const indices = soft ? firstClasses(soft) : (feeds?.labels.data as Int32Array | undefined);
+      const weights = feeds?.weights?.data as Float32Array | undefined;
+      if (indices && classes <= mostClassesKept)
+        confusion ??= Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+      const data = rows.data as Float32Array;
+      for (let i = 0; i < n; i++) {
+        if (weights?.[i] === 0) continue;
+        const best = predictions[i] as number;
+        if (teacher) {
+          sums.compared++;
+          if (teacher[i] === best) sums.agreed++;
+        }
+        if (!indices) continue;
+        const label = indices[i] as number;
+        sums.labelled++;
+        if (best === label) sums.first++;
+        const from = i * classes;
+        const own = data[from + label] as number;
+        const top = data[from + best] as number;
+        let above = 0;
+        let sum = 0;
+        let wanted = soft ? 0 : own - top;
+        for (let c = 0; c < classes; c++) {
+          const z = data[from + c] as number;
+          if (z > own || (z === own && c < label)) above++;
+          sum += Math.exp(z - top);
+          if (soft) wanted += ((soft.data as Float32Array)[from + c] as number) * (z - top);
+        }
+        if (above < 5) sums.firstFive++;
+        sums.loss += Math.log(sum) - wanted;
+        if (confusion) (confusion[label] as number[])[best]!++;
+      }
+    },
+    result: () => ({
+      metrics: metricsOf({ ...sums, confusion }),
+      ...(confusion && { confusion }),
+    }),
+  };
+}
