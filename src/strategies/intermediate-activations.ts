@@ -1,7 +1,7 @@
 // Named activation matrices of one model on one batch. A bag with checked names; computes nothing.
 import { DistillError } from "../base/errors.ts";
 import { checkLayerName } from "./checks.ts";
-import { asMatrix, type Matrix, type MatrixLike } from "./matrix.ts";
+import { type Matrix, type MatrixLike, matrixFromTensor } from "./matrix.ts";
 
 /**
  * The intermediate values of one model for one batch, by layer name; also what gradients with respect to them
@@ -21,10 +21,12 @@ export class IntermediateActivations {
   readonly #layers = new Map<string, Matrix>();
 
   /**
-   * Adds the activations `[samples, neurons]` of a layer; the data is held, not copied.
+   * Adds the activations `[samples, neurons]` of a layer; the data is held, not copied. A sequence `[N, T, C]` or a
+   * map `[N, C, H, W]` is taken as {@link Matrix.fromTensor} has it, with its positions; gradients by it come back as
+   * that matrix, and its `toTensor` gives them the layout of the tensor.
    *
    * Errors: `E_ARGUMENT` for an empty name, `E_NAME` for a name that is there already (a new batch gets a new
-   * object), `E_SHAPE` or `E_ARGUMENT` for something that is no matrix.
+   * object), `E_SHAPE` or `E_ARGUMENT` for something that is no such tensor.
    */
   add(name: string, activations: MatrixLike): this {
     checkLayerName("IntermediateActivations.add: name", name);
@@ -33,7 +35,7 @@ export class IntermediateActivations {
         "E_NAME",
         `IntermediateActivations.add: "${name}" is there already; use a new IntermediateActivations for each batch`,
       );
-    this.#layers.set(name, asMatrix(`activations "${name}"`, activations));
+    this.#layers.set(name, matrixFromTensor(`activations "${name}"`, activations));
     return this;
   }
 

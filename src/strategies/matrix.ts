@@ -1,6 +1,7 @@
 // Row-major matrices of samples by neurons (or classes), and the one place where what a caller hands over
 // becomes one. Holds numbers and shapes only: no arithmetic lives here.
 import { DistillError } from "../base/errors.ts";
+import { moveNeurons, neuronAxis, positionsOf } from "../base/layout.ts";
 import { formatShape } from "../base/tensor.ts";
 
 /** The two element types that the strategies compute on. */
@@ -22,7 +23,11 @@ export interface MatrixLike {
  * `data` is held, not copied, and its type is the numeric type of whatever is computed from the matrix
  * (float32 in, float32 gradient out; sums run in float64 either way).
  *
- * Errors: `E_SHAPE` when `data` does not hold `rows * columns` numbers, `E_ARGUMENT` when it is of another type.
+ * A matrix of activations may hold several rows of each sample, one for each position of a map or a sequence: so many
+ * rows in succession are `positions` (default 1). Only what is asked "over samples" or "over positions" looks at it.
+ *
+ * Errors: `E_SHAPE` when `data` does not hold `rows * columns` numbers or `positions` does not divide `rows`,
+ * `E_ARGUMENT` when `data` is of another type.
  *
  * @example
  * ```ts
@@ -38,8 +43,10 @@ export class Matrix implements MatrixLike {
   readonly rows: number;
   readonly columns: number;
   readonly data: FloatArray;
+  /** Rows of one sample, which follow each other. */
+  readonly positions: number;
 
-  constructor(rows: number, columns: number, data: FloatArray) {
+  constructor(rows: number, columns: number, data: FloatArray, positions = 1) {
     checkCount("rows", rows);
     checkCount("columns", columns);
     checkFloats("Matrix: data", data);
@@ -48,9 +55,15 @@ export class Matrix implements MatrixLike {
         "E_SHAPE",
         `Matrix: ${rows} rows by ${columns} columns need ${rows * columns} values, got ${data.length}`,
       );
+    if (!Number.isInteger(positions) || positions < 1 || rows % positions !== 0)
+      throw new DistillError(
+        "E_SHAPE",
+        `Matrix: positions must be a whole number, 1 or more, that divides the ${rows} rows, got ${positions}`,
+      );
     this.rows = rows;
     this.columns = columns;
     this.data = data;
+    this.positions = positions;
   }
 
   /**
@@ -85,15 +98,42 @@ export class Matrix implements MatrixLike {
         "E_SHAPE",
         `Matrix.fromNCHW: tensor must have four dimensions [N, C, H, W], got ${formatShape(tensor.dims)}`,
       );
-    const [n, c, h, w] = tensor.dims as unknown as [number, number, number, number];
-    const positions = h * w;
-    const out = data instanceof Float32Array ? new Float32Array(data.length) : new Float64Array(data.length);
-    let from = 0;
-    for (let image = 0; image < n; image++)
-      for (let channel = 0; channel < c; channel++)
-        for (let p = 0, to = image * positions * c + channel; p < positions; p++, to += c)
-          out[to] = data[from++]!;
-    return new Matrix(n * positions, c, out);
+    return fromChecked(tensor.dims, data);
+  }
+
+  /**
+   * The samples of any activations, each with its positions: `[N, C]` as it is, a sequence `[N, T, C]` as `[N·T, C]`
+   * (neither is copied), a map `[N, C, …space]` as {@link fromNCHW} has it, whatever the number of dimensions of space.
+   *
+   * Errors: `E_SHAPE` for fewer than two `dims` or where they do not fit `data`, `E_ARGUMENT` for another type of data.
+   *
+   * @example
+   * ```ts
+   * import { Matrix } from "onnx-distill";
+   *
+   * const sequence = Matrix.fromTensor({ data: new Float32Array(24), dims: [2, 3, 4] });
+   * sequence.dims; // => [6, 4]
+   * sequence.positions; // => 3
+   * ```
+   */
+  static fromTensor(tensor: MatrixLike): Matrix {
+    return tensor instanceof Matrix ? tensor : matrixFromTensor("Matrix.fromTensor: tensor", tensor);
+  }
+
+  /**
+   * The same numbers as a tensor of the given `dims`, in their layout: what a gradient by rows is for the activations
+   * that {@link fromTensor} made the rows of. Copies maps alone.
+   *
+   * Error: `E_SHAPE` where `dims` are not those of so many rows and columns.
+   */
+  toTensor(dims: readonly number[]): { readonly data: FloatArray; readonly dims: readonly number[] } {
+    const columns = dims[neuronAxis(dims.length)];
+    if (dims.length < 2 || columns !== this.columns || dims.reduce((n, d) => n * d, 1) !== this.data.length)
+      throw new DistillError(
+        "E_SHAPE",
+        `Matrix.toTensor: a matrix ${formatShape(this.dims)} is no tensor of shape ${formatShape(dims)}`,
+      );
+    return { data: dims.length < 4 ? this.data : moveNeurons(this.data, dims, "second"), dims };
   }
 
   /** `[rows, columns]`. */
@@ -118,11 +158,8 @@ export class Matrix implements MatrixLike {
 /** Zeros of the same shape and element type. */
 export function zerosLike(m: Matrix): Matrix {
   const length = m.rows * m.columns;
-  return new Matrix(
-    m.rows,
-    m.columns,
-    isFloat32(m.data) ? new Float32Array(length) : new Float64Array(length),
-  );
+  const data = isFloat32(m.data) ? new Float32Array(length) : new Float64Array(length);
+  return new Matrix(m.rows, m.columns, data, m.positions);
 }
 
 /** `value` as a Matrix over the same data; `what` names it in errors. */
@@ -137,6 +174,30 @@ export function asMatrix(what: string, value: MatrixLike): Matrix {
         "flatten it, or use Matrix.fromNCHW for a feature map",
     );
   return new Matrix(rows, columns, data);
+}
+
+/** {@link Matrix.fromTensor} with `what` as the name in errors. */
+export function matrixFromTensor(what: string, tensor: MatrixLike): Matrix {
+  if (tensor instanceof Matrix) return tensor;
+  const data = checkTensor(what, tensor);
+  if (tensor.dims.length < 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `${what} must have two or more dimensions ([samples, neurons], [N, T, C] or [N, C, H, W]), got ${formatShape(tensor.dims)}`,
+    );
+  return fromChecked(tensor.dims, data);
+}
+
+function fromChecked(dims: readonly number[], data: FloatArray): Matrix {
+  const positions = positionsOf(dims);
+  const rows = (dims[0] as number) * positions;
+  const columns = dims[neuronAxis(dims.length)] as number;
+  return new Matrix(
+    rows,
+    columns,
+    dims.length < 4 ? data : moveNeurons(data, dims, "last"),
+    Math.max(1, positions),
+  );
 }
 
 /** {@link Matrix.fromRows} with `what` as the name in errors. */

@@ -120,7 +120,7 @@ function hasIntermediate(
 
 function activations(outputs: TeacherOutputs): IntermediateActivations {
   const all = new IntermediateActivations();
-  for (const [name, t] of Object.entries(outputs.taps)) all.add(name, asMatrix(t));
+  for (const [name, t] of Object.entries(outputs.taps)) all.add(name, t);
   return all;
 }
 

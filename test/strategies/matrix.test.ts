@@ -109,6 +109,28 @@ describe("IntermediateActivations", () => {
     expect(got?.data).toBe(data);
   });
 
+  it("takes sequences and maps with their positions, and gives them back in their layout", () => {
+    const data = Float64Array.from({ length: 24 }, (_, i) => i);
+    const add = (dims: number[]) => new IntermediateActivations().add("a", { data, dims }).get("a")!;
+    const sequence = add([2, 3, 4]);
+    expect([sequence.dims, sequence.positions, sequence.data]).toEqual([[6, 4], 3, data]);
+    for (const dims of [
+      [2, 3, 2, 2],
+      [2, 3, 1, 2, 2],
+    ]) {
+      const map = add(dims);
+      expect([map.dims, map.positions]).toEqual([[8, 3], 4]);
+      expect([...map.row(5)]).toEqual([13, 17, 21]); // the second image at its second position
+      expect(map.toTensor(dims)).toEqual({ data, dims });
+    }
+    expect(() => sequence.toTensor([2, 4, 3])).toThrow(
+      "Matrix.toTensor: a matrix [6,4] is no tensor of shape [2,4,3]",
+    );
+    expect(() => new Matrix(6, 4, data, 4)).toThrow(
+      "Matrix: positions must be a whole number, 1 or more, that divides the 6 rows, got 4",
+    );
+  });
+
   it("says what is wrong with its arguments", () => {
     const bag = new IntermediateActivations().add("a", m);
     const cases: [() => unknown, string, string][] = [
@@ -123,9 +145,9 @@ describe("IntermediateActivations", () => {
         'IntermediateActivations.add: "a" is there already; use a new IntermediateActivations for each batch',
       ],
       [
-        () => bag.add("c", { data: new Float32Array(8), dims: [2, 2, 2] }),
+        () => bag.add("c", { data: new Float32Array(8), dims: [8] }),
         "E_SHAPE",
-        'activations "c" must have two dimensions [samples, columns], got [2,2,2]; flatten it, or use Matrix.fromNCHW for a feature map',
+        'activations "c" must have two or more dimensions ([samples, neurons], [N, T, C] or [N, C, H, W]), got [8]',
       ],
       [
         () => bag.add("c", { data: new Int32Array(4), dims: [2, 2] }),
