@@ -1,0 +1,316 @@
+// A model made for one batch size, for another: declared batch dimensions are opened, and constants that spell the old
+// size are rewritten. Nothing is taken on trust: two batches of real samples go through the model as it was, both
+// together through the edited one, and every value must come out as the two stacked. A node where that fails is mended
+// if it can be (a batch that does not lie outermost), or named in the refusal.
+import { DistillError } from "../base/errors.ts";
+import { takeSamples } from "../base/samples.ts";
+import { formatShape, isFloat, sizeOf, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
+import type { Node, Value } from "../graph/graph.ts";
+import { type AddedNode, editModel, type ModelEdits } from "../onnx/edit-model.ts";
+import { modelBytes } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { failedNode } from "../runtime/failed-node.ts";
+import type { Runtime, Tensors } from "../runtime/session.ts";
+import { type BatchContext, type BatchEdit, concatAlong, guessEdits, reshapeAlong } from "./batch-edits.ts";
+
+export interface RebatchOptions {
+  readonly runtime: Runtime;
+  /** The batch size that the model was made for. */
+  readonly fixed: number;
+  readonly batch: number;
+  /** Samples to prove it on, [n, …] by input name; taken again where there are fewer than two batches. */
+  readonly feeds: Tensors;
+  /** The values that are wanted; what they do not need is left out. */
+  readonly wanted: readonly string[];
+}
+
+/**
+ * The model for batches of `batch` samples: same names, with the nodes and values that `wanted` need.
+ *
+ * Errors: E_MODEL for a model whose graph allows no other batch size than its own, naming the node and its constant, or one
+ * in which a sample's result depends on the others in its batch.
+ *
+ * @example
+ * const model = await rebatch(student, { runtime, fixed: 1, batch: 128, feeds, wanted: ["logits"] });
+ */
+export async function rebatch(model: Model, o: RebatchOptions): Promise<Model> {
+  const pruned = editModel(model, { openBatch: batchInputs(model, o.fixed), outputs: o.wanted });
+  const plan = await Plan.make(pruned, o);
+  await plan.prove();
+  return editModel(pruned, plan.edits(o.batch));
+}
+
+const batchInputs = (model: Model, fixed: number): string[] =>
+  model.inputs.filter((i) => i.dims[0] === fixed).map((i) => i.name);
+
+class Plan {
+  readonly #model: Model;
+  readonly #o: RebatchOptions;
+  readonly #context: BatchContext;
+  /** What two batches of the old size give, value by value. */
+  readonly #alone: readonly [Tensors, Tensors];
+  readonly #together: Tensors;
+  readonly #edits = new Map<Node, Map<number, BatchEdit>>();
+  readonly #mended = new Set<Node>();
+
+  static async make(model: Model, o: RebatchOptions): Promise<Plan> {
+    const samples = Object.values(o.feeds)[0]?.dims[0] ?? 1;
+    const take = (from: number, n: number): Tensors => {
+      const at = Array.from({ length: n }, (_, i) => (from + i) % samples);
+      return Object.fromEntries(
+        model.inputs.map(({ name }) => [name, takeSamples(o.feeds[name] as Tensor, at)]),
+      );
+    };
+    const [first, second] = [take(0, o.fixed), take(o.fixed, o.fixed)];
+    const alone = await runFor(valuesOf(model.graph.nodes), model, o.runtime, [first, second]);
+    return new Plan(model, o, alone as [Tensors, Tensors], take(0, 2 * o.fixed));
+  }
+
+  private constructor(model: Model, o: RebatchOptions, alone: [Tensors, Tensors], together: Tensors) {
+    this.#model = model;
+    this.#o = o;
+    this.#alone = alone;
+    this.#together = together;
+    const { constants } = model.graph;
+    const fed = new Set<Value>(model.graph.inputs);
+    for (const node of model.graph.nodes)
+      if (node.inputs.some((x) => x && fed.has(x))) for (const y of node.outputs) if (y) fed.add(y);
+    this.#context = {
+      fixed: o.fixed,
+      dims: (v) => (alone[0][v.name] ?? constants.get(v))?.dims,
+      constant: (v) => constants.get(v) ?? alone[0][v.name],
+      fed: (v) => fed.has(v),
+    };
+    for (const node of model.graph.nodes) this.#edits.set(node, guessEdits(node, this.#context));
+  }
+
+  /** Edits the model until both batches together come out as they do apart. */
+  async prove(): Promise<void> {
+    const { nodes } = this.#model.graph;
+    const beyond = new Set<Node>();
+    for (;;) {
+      let found: Tensors;
+      try {
+        found = await this.#runTogether(nodes.filter((n) => !beyond.has(n)));
+      } catch (error) {
+        const failed = nodes.find((n) => n.name === failedNode(error));
+        if (!failed || beyond.has(failed)) throw this.#refused(failed, error);
+        // Without it and all that depends on it, what comes before can be looked at.
+        beyond.add(failed);
+        for (const n of nodes) if (n.inputs.some((x) => x?.producer && beyond.has(x.producer))) beyond.add(n);
+        continue;
+      }
+      const { wrong, outer } = this.#compare(found);
+      const bad = wrong ?? nodes.find((n) => beyond.has(n));
+      if (!bad) return;
+      if (this.#mended.has(bad) || !this.#mend(bad, outer)) throw this.#refused(bad);
+      this.#mended.add(bad);
+      beyond.clear();
+    }
+  }
+
+  async #runTogether(nodes: readonly Node[]): Promise<Tensors> {
+    const { fixed, runtime } = this.#o;
+    const edited = editModel(this.#model, this.edits(2 * fixed));
+    return (await runFor(valuesOf(nodes), edited, runtime, [this.#together]))[0] as Tensors;
+  }
+
+  /**
+   * The first node whose output is not the two batches' outputs stacked, and how many elements lie outside the batch in
+   * every value that is. What follows from shapes alone may differ.
+   */
+  #compare(found: Tensors): { wrong: Node | undefined; outer: ReadonlyMap<Value, number> } {
+    const outer = new Map<Value, number>(this.#model.graph.inputs.map((x) => [x, 1]));
+    for (const node of this.#model.graph.nodes)
+      for (const y of node.outputs) {
+        if (!y || !this.#context.fed(y)) continue;
+        const [a, b, both] = [this.#alone[0][y.name], this.#alone[1][y.name], found[y.name]];
+        if (!a || !b || !both) continue;
+        const at = stackedAt(a, b, both);
+        const last = this.#o.wanted.includes(y.name);
+        if (at !== undefined && (!last || at === 1)) outer.set(y, at);
+        else if (!isFloat(a.dtype)) continue;
+        else if (last || !nearlyEqual(a, both) || !nearlyEqual(b, both)) return { wrong: node, outer };
+      }
+    return { wrong: undefined, outer };
+  }
+
+  /** Another edit for a node, now that it is known where the batch lies in what it takes. */
+  #mend(node: Node, outer: ReadonlyMap<Value, number>): boolean {
+    if (node.domain !== "") return false;
+    const edits = this.#edits.get(node) as Map<number, BatchEdit>;
+    const at = node.inputs.map((x) => x && outer.get(x)).find((p) => p !== undefined);
+    if (at === undefined) return false;
+    const axis = axisBehind(node.outputs[0] && this.#context.dims(node.outputs[0]), at);
+    if (axis === undefined) return false;
+    if (node.op === "Reshape") {
+      const edit = reshapeAlong(node, this.#context, axis);
+      if (edit) edits.set(1, edit);
+      return edit !== undefined;
+    }
+    if (node.op !== "Concat") return false;
+    edits.clear();
+    concatAlong(node, this.#context, axis, edits);
+    return edits.size > 0;
+  }
+
+  /** All edits, for a batch of `batch`. */
+  edits(batch: number): ModelEdits {
+    const constants = new Map<string, Tensor>();
+    const nodes: AddedNode[] = [];
+    const rewired = new Map<string, Map<number, string>>();
+    for (const [node, edits] of this.#edits) {
+      const y = node.outputs.find((v) => v !== undefined);
+      if (!y || edits.size === 0) continue;
+      const slots = new Map<number, string>();
+      for (const [slot, edit] of edits) {
+        const operand = this.#model.graph.freeName(`${y.name}/batch/${slot}`);
+        slots.set(slot, operand);
+        if (edit.kind === "constant") constants.set(operand, edit.of(batch));
+        else {
+          const x = node.inputs[slot] as Value;
+          const repeats = this.#repeats(node, x, edit.axis, batch);
+          constants.set(`${operand}/repeats`, tensor("int64", repeats));
+          // Expand is the cheaper, but only repeats what is there once.
+          const op = this.#o.fixed === 1 ? "Expand" : "Tile";
+          nodes.push({ op, name: operand, inputs: [x.name, `${operand}/repeats`], outputs: [operand] });
+        }
+      }
+      rewired.set(y.name, slots);
+    }
+    return { constants, nodes, rewired };
+  }
+
+  #repeats(node: Node, x: Value, axis: number, batch: number): number[] {
+    const dims = this.#context.dims(x) ?? [];
+    const { fixed } = this.#o;
+    if (dims[axis] !== fixed || batch % fixed !== 0)
+      throw new DistillError(
+        "E_MODEL",
+        `${this.#model.source}: made for a batch of ${fixed}, and node ${node.op} "${node.name}" takes "${x.name}" ${formatShape(dims)}, which can't be repeated for a batch of ${batch}; train with a multiple of ${fixed}, or export the model with a dynamic first dimension`,
+      );
+    return dims.map((_, i) => (i === axis ? batch / fixed : 1));
+  }
+
+  #refused(node: Node | undefined, cause?: unknown): DistillError {
+    const { source } = this.#model;
+    const { fixed } = this.#o;
+    const blamed = node && (this.#tying(node) ? node : (this.#reshapeBefore(node) ?? node));
+    const operand = blamed && this.#tying(blamed);
+    const where = blamed && `node ${blamed.op} "${blamed.name}"`;
+    const why = !where
+      ? `it does not run with another${cause instanceof Error ? ` (${cause.message})` : ""}`
+      : operand
+        ? `${where} allows no other, because of its constant "${operand.name}" ${this.#spell(operand)}`
+        : cause
+          ? `${where} does not run with another`
+          : `${where} mixes the samples of a batch`;
+    return new DistillError(
+      "E_MODEL",
+      `${source}: made for a batch of ${fixed}, and ${why}; train with a batch of ${fixed}, or export the model with a dynamic first dimension`,
+      { cause },
+    );
+  }
+
+  /** The constant that ties a node to the batch size: whole numbers (a shape, axes), or one part for each sample. */
+  #tying(node: Node): Value | undefined {
+    return node.inputs.find((x) => {
+      const t = x && !this.#context.fed(x) && this.#context.constant(x);
+      if (!t || t.dims.length === 0) return false;
+      return isFloat(t.dtype) ? this.#o.fixed > 1 && t.dims[0] === this.#o.fixed : true;
+    });
+  }
+
+  /** The nearest Reshape to a constant shape among what a node depends on. */
+  #reshapeBefore(node: Node): Node | undefined {
+    const above = new Set<Node>([node]);
+    return this.#model.graph.nodes.toReversed().find((n) => {
+      if (n === node || !n.outputs.some((y) => y && [...above].some((a) => a.inputs.includes(y))))
+        return false;
+      above.add(n);
+      return n.op === "Reshape" && n.domain === "" && this.#tying(n) !== undefined;
+    });
+  }
+
+  #spell(operand: Value): string {
+    const t = this.#context.constant(operand) as Tensor;
+    return t.data.length <= 8 && !isFloat(t.dtype) ? `(${toNumbers(t).join(", ")})` : formatShape(t.dims);
+  }
+}
+
+const valuesOf = (nodes: readonly Node[]): string[] =>
+  nodes.flatMap((n) => n.outputs.flatMap((y) => (y ? [y.name] : [])));
+
+/** Runs the model for the named values, once for each feeds. Values that are no tensors are left out. */
+async function runFor(
+  names: readonly string[],
+  model: Model,
+  runtime: Runtime,
+  feeds: readonly Tensors[],
+): Promise<Tensors[]> {
+  if (names.length === 0) return feeds.map(() => ({}));
+  const session = await runtime.load(modelBytes(editModel(model, { outputs: names })), {
+    optimization: "none",
+    externalData: model.externalFiles,
+  });
+  try {
+    const found: Tensors[] = [];
+    for (const f of feeds) found.push({ ...f, ...(await session.run(f)) });
+    return found;
+  } finally {
+    await session.release();
+  }
+}
+
+/**
+ * If `both` holds a and b along one axis, how many elements of it lie outside that axis (1: the batch is outermost). Where
+ * several axes fit, the outermost.
+ */
+function stackedAt(a: Tensor, b: Tensor, both: Tensor): number | undefined {
+  const size = sizeOf(a.dims);
+  if (both.data.length !== 2 * size || b.data.length !== size) return undefined;
+  let outer = 1;
+  for (const d of [...both.dims, 1]) {
+    if (size % outer === 0 && isStacked(a, b, both, outer)) return outer;
+    outer *= d;
+  }
+  return undefined;
+}
+
+function isStacked(a: Tensor, b: Tensor, both: Tensor, outer: number): boolean {
+  const [x, y, z] = [a.data, b.data, both.data] as [Float32Array, Float32Array, Float32Array];
+  const each = x.length / outer;
+  const near = closeness(a, b);
+  for (let i = 0; i < outer; i++)
+    for (let k = 0; k < each; k++) {
+      const at = i * each + k;
+      if (!near(x[at] as number, z[2 * i * each + k] as number)) return false;
+      if (!near(y[at] as number, z[(2 * i + 1) * each + k] as number)) return false;
+    }
+  return true;
+}
+
+function nearlyEqual(a: Tensor, b: Tensor): boolean {
+  const near = closeness(a, b);
+  const [x, y] = [a.data, b.data] as [Float32Array, Float32Array];
+  return x.length === y.length && x.every((v, i) => near(v, y[i] as number));
+}
+
+/** Float32 sums in another order: a few units in the sixth digit of the largest number. */
+function closeness(...tensors: readonly Tensor[]): (p: number, q: number) => boolean {
+  let largest = 0;
+  for (const t of tensors)
+    for (const v of t.data as Float32Array) if (Number.isFinite(v)) largest = Math.max(largest, Math.abs(v));
+  const tolerance = 1e-5 + 1e-4 * largest;
+  return (p, q) => Object.is(p, q) || Math.abs(p - q) <= tolerance;
+}
+
+/** The first axis with so many elements outside it. */
+function axisBehind(dims: readonly number[] | undefined, outer: number): number | undefined {
+  let before = 1;
+  for (const [axis, d] of (dims ?? []).entries()) {
+    if (before === outer) return axis;
+    before *= d;
+  }
+  return undefined;
+}
