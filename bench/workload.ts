@@ -63,6 +63,7 @@ export async function makeWorkload(runtime: Runtime): Promise<Workload> {
     freeze: [],
     trainStatistics: true,
     target: targets.cpu,
+    convolutionBlock: await runtime.convolutionBlock?.(),
   });
   const runner = await StepRunner.load(compiled, runtime, 0);
   const feedsFor = (said: TeacherOutputs): Record<string, Tensor> => ({

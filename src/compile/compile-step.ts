@@ -30,6 +30,7 @@ import {
   taskNamed,
 } from "../tasks/index.ts";
 import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
+import { blockConvolutions } from "./block-convolutions.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack, packTensors, packValues, unpack } from "./state.ts";
 import { emitForward, pathTo } from "./student-forward.ts";
@@ -70,6 +71,8 @@ export interface CompileOptions {
   /** false: BatchNormalization keeps its running statistics and uses them. */
   readonly trainStatistics: boolean;
   readonly target: Target;
+  /** Channels in a block of the runtime's blocked convolutions, where it has them and the target wants them. */
+  readonly convolutionBlock?: number | undefined;
 }
 
 export interface DropoutMask {
@@ -172,7 +175,12 @@ export function compileStep(o: CompileOptions): CompiledStep {
     trained.map((p) => [p.key, rest.graph.addInput(names.gradient(p.key), vector(p))]),
   );
   emitApply(rest, o, trained, weightInputs, gradientInputs, scalarInputs(rest, o.optimizer));
-  for (const b of [whole, half, rest]) b.graph.prune();
+  const finished = (b: Builder): Graph => {
+    b.graph.prune();
+    return o.target.blockedConvolutions && o.convolutionBlock
+      ? blockConvolutions(b.graph, o.convolutionBlock)
+      : b.graph;
+  };
 
   const tensors = new Map([...graph.constants].map(([v, t]) => [v.name, t]));
   const initial = new Map([...plan.weights, ...plan.statistics].map((p) => [p.key, packTensors(p, tensors)]));
@@ -180,16 +188,15 @@ export function compileStep(o: CompileOptions): CompiledStep {
   for (const p of trained)
     for (const slot of o.optimizer.slots) initial.set(slotKey(slot, p), new Float32Array(p.size));
   return {
-    step: whole.graph,
-    gradients: half.graph,
-    apply: rest.graph,
+    step: finished(whole),
+    gradients: finished(half),
+    apply: finished(rest),
     forward: () => {
       const b = newBuilder("forward", o.target);
       const { logits, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
       output(b, names.forwardLogits, rowsOf(b, logits, batchAxis));
       for (const t of taps) output(b, names.forwardTap(t.name), t.value);
-      b.graph.prune();
-      return b.graph;
+      return finished(b);
     },
     weights: plan.weights,
     statistics: plan.statistics,

@@ -66,7 +66,7 @@ function asConvTranspose(
 
 /**
  * dw [K, C/G, …kernel] = Σ_n dy_n · patches(x_n)ᵀ: one batched product over the columns of im2col and a sum over the
- * batch.
+ * batch. The longer side of dw leads the product, patches · dyᵀ where that is C/G·P: a product of few rows is slower.
  */
 export function convWeightGradient(
   b: Builder,
@@ -85,13 +85,10 @@ export function convWeightGradient(
     return b.reshape(dw, dims);
   }
   const groups = group === 1 ? [batch] : [batch, group];
-  const perSample = b.matmulT(
-    b.reshape(dy, [...groups, maps / group, length]),
-    false,
-    b.reshape(columns, [...groups, perGroup, length]),
-    true,
-  );
-  return b.reshape(b.reduceSum(perSample, [0]), dims);
+  const dys = b.reshape(dy, [...groups, maps / group, length]);
+  const taps = b.reshape(columns, [...groups, perGroup, length]);
+  if (perGroup <= maps / group) return b.reshape(b.reduceSum(b.matmulT(dys, false, taps, true), [0]), dims);
+  return b.reshape(b.swapLast(b.reduceSum(b.matmulT(taps, false, dys, true), [0])), dims);
 }
 
 /** db [K] = Σ dy over batch and positions; in two stages, because the inner one is then contiguous. */

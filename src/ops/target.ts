@@ -10,17 +10,54 @@ export interface Target {
   readonly logSoftmax: boolean;
   /** MaxPool's second output, and ScatterElements over it. */
   readonly maxPoolIndices: boolean;
+  /** com.microsoft.nchwc convolutions, where the runtime says that it has them (`Runtime.convolutionBlock`). */
+  readonly blockedConvolutions: boolean;
 }
 
 const opset = 21;
 
 export const targets = {
   /** Standard ai.onnx ops alone: runs on any conforming runtime. */
-  standard: { name: "standard", opset, fusedMatMul: false, logSoftmax: true, maxPoolIndices: true },
-  cpu: { name: "cpu", opset, fusedMatMul: true, logSoftmax: true, maxPoolIndices: true },
-  wasm: { name: "wasm", opset, fusedMatMul: true, logSoftmax: true, maxPoolIndices: true },
-  cuda: { name: "cuda", opset, fusedMatMul: true, logSoftmax: true, maxPoolIndices: true },
-  webgpu: { name: "webgpu", opset, fusedMatMul: false, logSoftmax: false, maxPoolIndices: false },
+  standard: {
+    name: "standard",
+    opset,
+    fusedMatMul: false,
+    logSoftmax: true,
+    maxPoolIndices: true,
+    blockedConvolutions: false,
+  },
+  cpu: {
+    name: "cpu",
+    opset,
+    fusedMatMul: true,
+    logSoftmax: true,
+    maxPoolIndices: true,
+    blockedConvolutions: true,
+  },
+  wasm: {
+    name: "wasm",
+    opset,
+    fusedMatMul: true,
+    logSoftmax: true,
+    maxPoolIndices: true,
+    blockedConvolutions: false,
+  },
+  cuda: {
+    name: "cuda",
+    opset,
+    fusedMatMul: true,
+    logSoftmax: true,
+    maxPoolIndices: true,
+    blockedConvolutions: false,
+  },
+  webgpu: {
+    name: "webgpu",
+    opset,
+    fusedMatMul: false,
+    logSoftmax: false,
+    maxPoolIndices: false,
+    blockedConvolutions: false,
+  },
 } as const satisfies Record<string, Target>;
 
 export type TargetName = keyof typeof targets;

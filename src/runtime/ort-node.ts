@@ -3,6 +3,7 @@
 // Not used, on purpose: `session.set_denormal_as_zero`. It reaches only the threads of ONNX Runtime's own pool, not the
 // calling one, so which elements are flushed depends on which thread took them, and reruns differ in their bits.
 import { checkKeys } from "../base/errors.ts";
+import { probeConvolutionBlock } from "./convolution-block.ts";
 import { type OrtTensorConstructor, runtimeError, wrapSession } from "./ort-session.ts";
 import type { Runtime, SessionOptions } from "./session.ts";
 
@@ -26,8 +27,9 @@ const levels = { none: "disabled", basic: "basic", all: "all" } as const;
 export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
   checkKeys("createNodeRuntime", defaults, ["threads", "optimization"]);
   const name = "onnxruntime-node";
-  return {
+  const runtime: Runtime = {
     name,
+    convolutionBlock: () => (block ??= probeConvolutionBlock(runtime.load)),
     async load(model: Uint8Array, options: SessionOptions = {}) {
       const threads = options.threads ?? defaults.threads;
       const level = options.optimization ?? defaults.optimization ?? "all";
@@ -40,6 +42,8 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
           interOpNumThreads: 1,
           graphOptimizationLevel: levels[level],
           logSeverityLevel: 4,
+          // Otherwise the threads of a session that has just run go on spinning, and take the cores from the next one.
+          extra: { session: { force_spinning_stop: "1" } },
           ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
           ...(options.externalData?.length ? { externalData: options.externalData } : {}),
         });
@@ -53,7 +57,11 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
       }
     },
   };
+  return runtime;
 }
+
+/** Of this processor, found out at the first question. */
+let block: Promise<number | undefined> | undefined;
 
 /** ONNX Runtime on Node's CPU with its own defaults. */
 export const nodeRuntime: Runtime = createNodeRuntime();

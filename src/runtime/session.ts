@@ -34,4 +34,9 @@ export interface SessionOptions {
 export interface Runtime {
   readonly name: string;
   load(model: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /**
+   * How many channels lie side by side in the layout of the runtime's blocked convolutions (compile/block-convolutions.ts),
+   * on this processor; undefined where it has none.
+   */
+  convolutionBlock?(): Promise<number | undefined>;
 }

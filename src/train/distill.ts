@@ -106,6 +106,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       freeze: o.freeze,
       trainStatistics: o.batchNorm === "train",
       target: o.target,
+      convolutionBlock: await runtime.convolutionBlock?.(),
     });
     checkSameLogits(student, compiled.logitsShape, probe);
     await checkLabels(o.task, data, "the data", student.source, compiled.logitsShape);
