@@ -7,6 +7,7 @@ import type { Random } from "./random.ts";
  * - `"pytorch"` (default): uniform in ±1/√fan_in, weights and bias alike; what PyTorch's Conv and Linear do.
  * - `"kaiming-normal"`: normal with standard deviation √(2/fan_in), for ReLU; bias 0.
  * - `"xavier-uniform"`: uniform in ±√(6/(fan_in + fan_out)), for tanh and sigmoid; bias 0.
+ * - `"normal"`: normal with standard deviation 0.02, what BERT and GPT-2 fill embeddings with; bias 0.
  * - `"zeros"`: all 0.
  *
  * fan_in = input channels / groups × kernel elements, fan_out = output channels × kernel elements.
@@ -24,6 +25,7 @@ const samplers = {
   pytorch: (random, fanIn) => uniform(random, 1 / Math.sqrt(fanIn)),
   "kaiming-normal": (random, fanIn) => () => random.nextNormal() * Math.sqrt(2 / fanIn),
   "xavier-uniform": (random, fanIn, fanOut) => uniform(random, Math.sqrt(6 / (fanIn + fanOut))),
+  normal: (random) => () => 0.02 * random.nextNormal(),
   zeros: () => () => 0,
 } as const satisfies Record<string, Draw>;
 

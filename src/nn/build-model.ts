@@ -9,8 +9,12 @@ import { writeGraph } from "../onnx/write-graph.ts";
 import { type Dim, Draft, type Flow, type Layer, type Weight } from "./layer.ts";
 
 export interface BuildModelOptions {
-  /** The one input, float32. An open dimension is a name: `["batch", 1, 28, 28]`. */
-  readonly input: { readonly name: string; readonly dims: readonly Dim[] };
+  /** The one input. An open dimension is a name: `["batch", 1, 28, 28]`. `dtype`: default "float32"; "int64" for token ids. */
+  readonly input: {
+    readonly name: string;
+    readonly dims: readonly Dim[];
+    readonly dtype?: "float32" | "int64";
+  };
   /** Seed of the weights, a whole number. Default 0. */
   readonly seed?: number;
   /** Name of the model, for messages. Default "model". */
@@ -38,15 +42,17 @@ export function buildModel(options: BuildModelOptions, layer: Layer): Model {
   const { input, seed = 0, name = "model" } = options;
   checkInput(input);
   const draft = new Draft(seed, input.name);
-  const x: Flow = { name: input.name, dims: input.dims, named: true };
+  const x: Flow = { name: input.name, dims: input.dims, dtype: input.dtype ?? "float32", named: true };
   const y = draft.add(layer, x);
   if (y === x) throw new DistillError("E_ARGUMENT", `buildModel: "${name}" has no layers`);
   if (options.output !== undefined || !y.named) draft.rename(y, options.output ?? "logits", "the output");
 
   const graph = new Graph(name, [["", 17]]);
   const values = new Map<Flow | Weight, Value>([[x, graph.addInput(input.name)]]);
-  for (const weight of draft.weights)
-    values.set(weight, graph.addConstant(weight.name, { dtype: "float32", ...weight }));
+  for (const weight of draft.weights) {
+    const dtype = weight.data instanceof Float32Array ? "float32" : "int64";
+    values.set(weight, graph.addConstant(weight.name, { ...weight, dtype }));
+  }
   for (const node of draft.nodes) {
     const made = graph.addNode({
       op: node.op,
@@ -58,12 +64,14 @@ export function buildModel(options: BuildModelOptions, layer: Layer): Model {
     values.set(node.output, made.outputs[0] as Value);
   }
   graph.addOutput(values.get(y) as Value);
-  const declared = [x, y].map((flow): ValueInfo => ({ name: flow.name, dtype: "float32", dims: flow.dims }));
+  const declared = [x, y].map(
+    (flow): ValueInfo => ({ name: flow.name, dtype: flow.dtype ?? "float32", dims: flow.dims }),
+  );
   return readModel(writeGraph(graph, { declared }), { source: name });
 }
 
 function checkInput(input: BuildModelOptions["input"]): void {
-  checkKeys("buildModel: input", input, ["name", "dims"]);
+  checkKeys("buildModel: input", input, ["name", "dims", "dtype"]);
   if (input.name.trim() === "") throw new DistillError("E_ARGUMENT", "buildModel: the input needs a name");
   if (input.dims.some((d) => (typeof d === "number" ? !Number.isInteger(d) || d < 1 : d.trim() === "")))
     throw new DistillError(

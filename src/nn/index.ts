@@ -2,6 +2,12 @@
 
 export type { Initialization } from "../base/initialization.ts";
 export * from "./activations.ts";
+export {
+  type SelfAttentionOptions,
+  selfAttention,
+  type TransformerBlockOptions,
+  transformerBlock,
+} from "./attention.ts";
 export { type BuildModelOptions, buildModel } from "./build-model.ts";
 export { block, type ResidualOptions, residual, sequential } from "./containers.ts";
 export { type ConvOptions, conv, type DepthwiseConvOptions, depthwiseConv } from "./convolution.ts";
@@ -18,4 +24,19 @@ export {
 } from "./pooling.ts";
 export { type BatchNormOptions, batchNorm, dropout } from "./regularization.ts";
 export { type ResNetOptions, resnet } from "./resnet.ts";
+export {
+  embedding,
+  type LayerNormOptions,
+  layerNorm,
+  meanPool,
+  positionEmbedding,
+  tokens,
+} from "./sequence.ts";
+export {
+  type TextTransformerOptions,
+  type TransformerOptions,
+  textTransformer,
+  type VisionTransformerOptions,
+  visionTransformer,
+} from "./transformers.ts";
 export type { Padding } from "./window.ts";

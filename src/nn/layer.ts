@@ -13,6 +13,8 @@ export type Dim = number | string;
 export interface Flow {
   name: string;
   readonly dims: readonly Dim[];
+  /** Default "float32". */
+  readonly dtype?: "float32" | "int64";
   /** The user chose the name. */
   named: boolean;
 }
@@ -44,7 +46,7 @@ export interface DraftNode {
 export interface Weight {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly data: Float32Array;
+  readonly data: Float32Array | BigInt64Array;
 }
 
 export class Draft {
@@ -115,6 +117,11 @@ export class Draft {
   /** A tensor of one number. */
   filled(name: string, dims: readonly number[], value: number): Weight {
     return this.#weight({ name, dims, data: new Float32Array(sizeOf(dims)).fill(value) });
+  }
+
+  /** int64 numbers, which are never trained: the shapes of a Reshape and the like. Default dims: a vector. */
+  integers(name: string, values: readonly number[], dims: readonly number[] = [values.length]): Weight {
+    return this.#weight({ name, dims, data: BigInt64Array.from(values, BigInt) });
   }
 
   /** Gives the output another name. */

@@ -356,7 +356,7 @@ describe("refusals", () => {
       "linear on a map",
       () => build(linear(3)),
       "E_SHAPE",
-      'layer "linear1": linear expects a matrix [N, F], got [batch,4,8,8]; put flatten() or globalAveragePool() before it',
+      'layer "linear1": linear expects a matrix [N, F] or a sequence [N, T, F], got [batch,4,8,8]; put flatten(), globalAveragePool() or tokens() before it',
     ],
     [
       "linear on an open size",
@@ -399,7 +399,7 @@ describe("refusals", () => {
       "an unknown initialisation",
       () => linear(3, { init: "kaiming" as Initialization }),
       "E_OPTION",
-      'linear: no initialisation "kaiming"; use pytorch, kaiming-normal, xavier-uniform, zeros. Did you mean "kaiming-normal"?',
+      'linear: no initialisation "kaiming"; use pytorch, kaiming-normal, xavier-uniform, normal, zeros. Did you mean "kaiming-normal"?',
     ],
     ["a ratio of 1", () => dropout(1), "E_ARGUMENT", "dropout: ratio must be in [0, 1), got 1"],
     [
