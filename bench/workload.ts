@@ -75,7 +75,7 @@ export async function makeWorkload(runtime: Runtime): Promise<Workload> {
   const feeds = feedsFor(await teacher.run([images]));
   let step = 0;
   const train = async (given: Record<string, Tensor>): Promise<void> => {
-    const { losses, accept } = await runner.run(given, step++, 0.01);
+    const { losses, accept } = await runner.run(given, { step: step++, steps: 1, stepsPerEpoch: 1 }, 0.01);
     if (!Number.isFinite(losses.loss)) throw new Error("the loss is not finite");
     accept();
   };

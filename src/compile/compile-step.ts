@@ -19,6 +19,7 @@ import type { EmitHooks } from "../ops/define.ts";
 import { newBuilder, opTable } from "../ops/index.ts";
 import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import type { Progress } from "../strategies/index.ts";
 import {
   type BatchAxis,
   batchFirstShape,
@@ -81,6 +82,12 @@ export interface DropoutMask {
   readonly ratio: number;
 }
 
+/** A scalar input of the step whose value follows from how far the run is. */
+export interface ScheduledFactor {
+  readonly input: string;
+  readonly at: (progress: Progress) => number;
+}
+
 export interface CompiledStep {
   readonly step: Graph;
   readonly gradients: Graph;
@@ -94,6 +101,8 @@ export interface CompiledStep {
   readonly optimizer: Optimizer;
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
+  /** Weights of terms that move over the run. */
+  readonly scheduled: readonly ScheduledFactor[];
   readonly masks: readonly DropoutMask[];
   /** Shape of the student's logits, samples in front, and where its own samples lie. */
   readonly logitsShape: Shape;
@@ -203,6 +212,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
     auxiliary: { parameters, variables },
     optimizer: o.optimizer,
     terms: first.terms,
+    scheduled: first.scheduled,
     masks: first.masks,
     logitsShape: plan.logitsShape,
     batchAxis,
@@ -322,7 +332,7 @@ function emitGradients(b: Builder, plan: Plan) {
     student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
-  const parts = o.loss.emit({
+  const terms = o.loss.emit({
     b,
     state: auxiliary,
     studentLogits: rowsOf(b, logits, plan.batchAxis),
@@ -333,6 +343,13 @@ function emitGradients(b: Builder, plan: Plan) {
       return fed.labels;
     },
     taps,
+  });
+  const scheduled: ScheduledFactor[] = [];
+  const parts = terms.map(({ name, value, factor }) => {
+    if (!factor) return { name, value };
+    const input = names.scalar(`loss/${name}`);
+    scheduled.push({ input, at: factor });
+    return { name, value: b.mul(value, b.graph.addInput(input, { dtype: "float32", dims: [] })) };
   });
   if (parts.length === 0)
     throw new DistillError(
@@ -369,6 +386,7 @@ function emitGradients(b: Builder, plan: Plan) {
     gradients: packed,
     auxiliary,
     terms: ["loss", ...parts.map((t) => `loss/${t.name}`)],
+    scheduled,
     masks,
   };
 }
@@ -450,7 +468,7 @@ function checkTap({ student: model, loss }: CompileOptions, tap: CompileTap, val
   if (sameShape(student, teacher)) return;
   const samples = (dims: readonly number[]) => dims.filter((_, i) => i !== neuronAxis(dims.length));
   const sameSamples = student.length === teacher.length && sameShape(samples(student), samples(teacher));
-  if (sameSamples && (tap.project || loss.unequalNeurons)) return;
+  if (sameSamples && (tap.project || loss.unequalNeurons(tap.name))) return;
   const why = sameSamples
     ? `they have ${neuronsOf(student)} and ${neuronsOf(teacher)} neurons`
     : "the numbers of samples differ";

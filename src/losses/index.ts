@@ -1,21 +1,23 @@
 // Strategies that can be emitted into the training step, by class. A subclass may compute something else, so only the
 // very class counts; others train through their arrays (see train/array-strategy.ts).
-import type { DistillationStrategy } from "../strategies/index.ts";
+
+import { strategyParts } from "../strategies/combined.ts";
+import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
 import { NeuronSelectivityDistillationStrategy, ResponseDistillationStrategy } from "../strategies/index.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
 import { selectivityLoss } from "./selectivity.ts";
-import type { LossContext, LossTerm } from "./terms.ts";
+import type { LossContext, LossState, LossTerm } from "./terms.ts";
 
 export interface LossEmission {
-  /** Whether a tap may have other numbers of neurons in the student than in the teacher. Their samples are always equal. */
-  readonly unequalNeurons: boolean;
+  /** Whether that tap may have other numbers of neurons in the student than in the teacher. Its samples are always equal. */
+  readonly unequalNeurons: (tap: string) => boolean;
   readonly emit: (c: LossContext) => LossTerm[];
 }
 
 /** One strategy's row of the table: its loss in two parts, so that a sum of strategies can take either. */
 interface Row<S> {
-  /** As in `LossEmission`; a function where it depends on the strategy's options. */
-  readonly unequalNeurons: boolean | ((strategy: S) => boolean);
+  /** As in `LossEmission`; a function where it depends on the strategy's options. A tap that it does not look at is no matter. */
+  readonly unequalNeurons: boolean | ((strategy: S, tap: string) => boolean);
   /** What to ask for so that unequal numbers are accepted, as an error advises it: `matching: "rank"`. */
   readonly unequalNeuronsBy?: string;
   /** The loss on outputs, if it has one. */
@@ -26,7 +28,7 @@ interface Row<S> {
 
 const rows = new Map<unknown, Row<never>>();
 
-function row<S extends DistillationStrategy>(strategy: new (...options: never[]) => S, r: Row<S>): void {
+function row<S extends AnyStrategy>(strategy: new (...options: never[]) => S, r: Row<S>): void {
   rows.set(strategy, r as Row<never>);
 }
 
@@ -36,7 +38,7 @@ row(ResponseDistillationStrategy, {
 });
 
 row(NeuronSelectivityDistillationStrategy, {
-  unequalNeurons: false,
+  unequalNeurons: (s, tap) => !looksAt(s.targetLayerName, tap),
   output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
   intermediate: (c, s) =>
     (s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
@@ -49,19 +51,82 @@ row(NeuronSelectivityDistillationStrategy, {
 
 /** The tap of that name; every tap for "default". */
 function tapsOf(c: LossContext, name: string): LossContext["taps"] {
-  return name === "default" ? c.taps : c.taps.filter((t) => t.name === name);
+  return c.taps.filter((t) => looksAt(name, t.name));
 }
 
-/** How to emit `strategy`; undefined where it exists on arrays only. */
-export function emissionOf(strategy: DistillationStrategy): LossEmission | undefined {
-  const found = rows.get(strategy.constructor);
-  if (!found) return undefined;
-  const { unequalNeurons: unequal, output, intermediate } = found;
-  const s = strategy as never;
-  return {
-    unequalNeurons: typeof unequal === "function" ? unequal(s) : unequal,
-    emit: (c) => [...(output?.(c, s) ?? []), ...(intermediate?.(c, s) ?? [])],
+function looksAt(target: string, tap: string): boolean {
+  return target === "default" || target === tap;
+}
+
+/** A strategy as the training step has it: what goes into its graph, and what exists on arrays only. */
+export interface SplitStrategy {
+  /** Undefined where nothing of it can be emitted. */
+  readonly emission: LossEmission | undefined;
+  readonly onArrays: readonly StrategyPart[];
+}
+
+/** Takes a sum apart: each of its strategies is emitted where the table has it, and left for arrays where not. */
+export function splitStrategy(strategy: AnyStrategy): SplitStrategy {
+  const emitted: { part: StrategyPart; row: Row<never> }[] = [];
+  const onArrays: StrategyPart[] = [];
+  for (const part of strategyParts(strategy)) {
+    const row = rows.get(part.strategy.constructor);
+    if (row) emitted.push({ part, row });
+    else onArrays.push(part);
+  }
+  if (emitted.length === 0) return { emission: undefined, onArrays };
+  const emission: LossEmission = {
+    unequalNeurons: (tap) =>
+      emitted.every(({ part: { strategy: s, part }, row: { unequalNeurons: unequal } }) =>
+        part === "output" || typeof unequal !== "function" ? unequal : unequal(s as never, tap),
+      ),
+    emit: (c) => uniquelyNamed(emitted.flatMap(({ part, row }, i) => emitPart(withStateOf(c, i), part, row))),
   };
+  return { emission, onArrays };
+}
+
+/** How to emit the whole of `strategy`; undefined where some of it exists on arrays only. */
+export function emissionOf(strategy: AnyStrategy): LossEmission | undefined {
+  const { emission, onArrays } = splitStrategy(strategy);
+  return onArrays.length > 0 ? undefined : emission;
+}
+
+/** Two strategies of a sum may call their state the same; each after the first gets names of its own. */
+function withStateOf(c: LossContext, index: number): LossContext {
+  if (index === 0) return c;
+  const own = (name: string) => `${index}/${name}`;
+  const state: LossState = {
+    parameter: (name, initial) => c.state.parameter(own(name), initial),
+    variable: (name, initial) => c.state.variable(own(name), initial),
+  };
+  return Object.create(c, { state: { value: state } }) as LossContext;
+}
+
+function emitPart(c: LossContext, { strategy, part, name, weight, factor }: StrategyPart, row: Row<never>) {
+  if (weight === 0) return [];
+  const s = strategy as never;
+  const terms = [
+    ...(part === "intermediate" ? [] : (row.output?.(c, s) ?? [])),
+    ...(part === "output" ? [] : (row.intermediate?.(c, s) ?? [])),
+  ];
+  return terms.map(
+    (t): LossTerm => ({
+      name: name === undefined ? t.name : `${name}/${t.name}`,
+      value: c.b.scale(t.value, weight),
+      factor,
+    }),
+  );
+}
+
+/** `soft`, `soft-2`, `soft-3`: two terms of one name would be one line in the log. */
+function uniquelyNamed(terms: readonly LossTerm[]): LossTerm[] {
+  const taken = new Set<string>();
+  return terms.map((t) => {
+    let name = t.name;
+    for (let n = 2; taken.has(name); n++) name = `${t.name}-${n}`;
+    taken.add(name);
+    return { ...t, name };
+  });
 }
 
 /** Everything that accepts unequal numbers of neurons, as an error advises it. */
@@ -71,6 +136,6 @@ export function waysToUnequalNeurons(): string[] {
 
 /** Training from labels alone. */
 export const supervised: LossEmission = {
-  unequalNeurons: true,
+  unequalNeurons: () => true,
   emit: (c) => knowledgeDistillation(c, 1, 1),
 };

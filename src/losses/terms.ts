@@ -2,6 +2,7 @@
 import { type Tensor, type TensorType, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
+import type { Progress } from "../strategies/index.ts";
 
 export interface TapPair {
   readonly name: string;
@@ -50,6 +51,8 @@ export interface LossTerm {
   readonly name: string;
   /** Scalar. */
   readonly value: Value;
+  /** Factor to the value over a run: a scalar input of the step. Default: always 1. */
+  readonly factor?: ((progress: Progress) => number) | undefined;
 }
 
 /** Keeps 0/0 from being asked where no row counts; below any sum of weights that is meant. */

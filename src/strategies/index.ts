@@ -1,5 +1,10 @@
 // The public names of the strategies room: losses and gradients on arrays, without ONNX Runtime or protobuf.
 export { DistillError, type ErrorCode } from "../base/errors.ts";
+export {
+  CombinedDistillationStrategy,
+  type StrategyPart,
+  type WeightedStrategy,
+} from "./combined.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
 export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
 export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
@@ -16,9 +21,15 @@ export {
   sparsityScores,
   varianceScores,
 } from "./selectivity-metric.ts";
-export type { DistillationStrategy, IntermediateActivationStrategy } from "./strategy.ts";
+export type {
+  AnyStrategy,
+  DistillationStrategy,
+  GraphOnlyStrategy,
+  IntermediateActivationStrategy,
+} from "./strategy.ts";
 export {
   type CheckedLogits,
   DistillationStrategyBase,
   type DistillationStrategyOptions,
 } from "./strategy-base.ts";
+export type { DecayName, Progress, WeightSchedule } from "./weight-schedule.ts";

@@ -7,7 +7,7 @@ import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { emissionOf, supervised } from "../losses/index.ts";
+import { splitStrategy, supervised } from "../losses/index.ts";
 import { modelBytes, withWeights } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -17,12 +17,15 @@ import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observe } from "../runtime/observe.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
-  type DistillationStrategy,
+  type AnyStrategy,
   NeuronSelectivityDistillationStrategy,
   ResponseDistillationStrategy,
 } from "../strategies/index.ts";
+import { usesLabels } from "../strategies/strategy.ts";
 import { metricSpecs, type Predictions, rowsShape } from "../tasks/index.ts";
-import { arrayLoss, seeded } from "./array-strategy.ts";
+import { allLosses, arrayLoss, seeded, withSeeds } from "./array-strategy.ts";
+import { checkLayers } from "./check-layers.ts";
+import { describeStrategy } from "./describe-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import type { DistillEvent } from "./events.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
@@ -63,6 +66,11 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const student = await openModel(options.student, "student");
   const { data } = options;
   const strategy = strategyOf(options, o);
+  if (strategy)
+    checkLayers(
+      strategy,
+      o.taps.map((t) => t.name),
+    );
   const orders = (epoch: number): Uint32Array[] => batchOrder(data.length, o.batch, o.seed, epoch);
   const stepsPerEpoch = orders(0).length;
   const total = stepsPerEpoch * o.epochs;
@@ -81,11 +89,12 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       runtime,
       exampleFeeds(student, o.batch, { sizes: openSizes(student, feedStudent(sample.inputs)) }),
     );
-    const useLabels = data.hasLabels && (!strategy || strategy.alpha > 0);
+    const useLabels = data.hasLabels && (!strategy || usesLabels(strategy));
     const use = { task: o.task, inLoss: useLabels };
-    const emission = strategy ? emissionOf(strategy) : supervised;
-    // A strategy on arrays alone trains too, by the slower way round.
-    const onArrays = emission ? undefined : strategy;
+    // What exists on arrays alone trains too, by the slower way round.
+    const { emission, onArrays } = strategy
+      ? splitStrategy(strategy)
+      : { emission: supervised, onArrays: [] };
     const compiled = compileStep({
       student,
       known,
@@ -100,7 +109,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
         project: t.project,
       })),
-      loss: emission ?? seeded,
+      loss: onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded,
       optimizer,
       clipNorm: o.clipNorm,
       freeze: o.freeze,
@@ -126,7 +135,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
     if (run && !checkpoint) run.writeJson("run.json", { ...identity, started: new Date().toISOString() });
 
-    const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays !== undefined);
+    const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays.length > 0);
     held.push(runner);
     if (checkpoint) runner.restore(checkpoint.state);
     let step = checkpoint?.step ?? 0;
@@ -208,14 +217,22 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         }
         Object.assign(feeds, labelFeeds(use, batch.labels, compiled.logitsShape, samples));
         const learningRate = rate(step);
+        const progress = { step, steps: total, stepsPerEpoch };
         const arrays =
-          onArrays && arrayLoss(onArrays, await runner.forward(feeds, step), said as TeacherOutputs, feeds);
+          onArrays.length > 0
+            ? arrayLoss(onArrays, {
+                student: await runner.forward(feeds, step),
+                teacher: said as TeacherOutputs,
+                feeds,
+                progress,
+              })
+            : undefined;
         const ran = await runner.run(
           usedBy(compiled.step.inputs, { ...feeds, ...arrays?.seeds }),
-          step,
+          progress,
           learningRate,
         );
-        const losses = arrays?.losses ?? ran.losses;
+        const losses = allLosses(ran.losses, arrays);
         if (!Number.isFinite(losses.loss)) {
           save();
           throw diverged(step, losses, learningRate, run?.path);
@@ -309,7 +326,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   }
 }
 
-function strategyOf(options: DistillOptions, o: Resolved): DistillationStrategy | undefined {
+function strategyOf(options: DistillOptions, o: Resolved): AnyStrategy | undefined {
   if (!options.teacher) return undefined;
   return (
     options.strategy ??
@@ -439,12 +456,7 @@ async function evaluateModel(
 }
 
 /** What must be the same for a run to be continued, and what run.json records. */
-function identityOf(
-  options: DistillOptions,
-  o: Resolved,
-  student: Model,
-  strategy: DistillationStrategy | undefined,
-) {
+function identityOf(options: DistillOptions, o: Resolved, student: Model, strategy: AnyStrategy | undefined) {
   const { target, task, taskOptions, ...rest } = o;
   return {
     format: 1,
@@ -453,9 +465,7 @@ function identityOf(
       task: task.name,
       ...taskOptions,
       target: target.name,
-      strategy: strategy
-        ? { name: strategy.constructor.name, ...describe(strategy) }
-        : { name: "supervised" },
+      strategy: strategy ? describeStrategy(strategy) : { name: "supervised" },
       student: student.source,
       studentSha256: createHash("sha256").update(modelBytes(student)).digest("hex"),
       teacher:
@@ -464,13 +474,6 @@ function identityOf(
       evaluationSamples: options.evaluation?.length ?? 0,
     },
   };
-}
-
-function describe(strategy: DistillationStrategy): Record<string, unknown> {
-  const own = Object.fromEntries(
-    Object.entries(strategy).filter(([, v]) => typeof v === "string" || typeof v === "number"),
-  );
-  return { temperature: strategy.temperature, alpha: strategy.alpha, ...own };
 }
 
 function resumePoint(run: RunFolder, identity: { config: Record<string, unknown> }) {

@@ -8,7 +8,7 @@ import { type TargetName, targets } from "../ops/target.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
 import type { Runtime } from "../runtime/session.ts";
-import type { DistillationStrategy } from "../strategies/index.ts";
+import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
@@ -38,7 +38,7 @@ export interface DistillOptions {
   /** What is evaluated after each epoch; default: nothing. */
   readonly evaluation?: Dataset | undefined;
   /** Default: NeuronSelectivityDistillationStrategy where there are taps, ResponseDistillationStrategy otherwise. */
-  readonly strategy?: DistillationStrategy | undefined;
+  readonly strategy?: AnyStrategy | undefined;
   readonly taps?: readonly Tap[] | undefined;
   /** What the logits mean and how labels are read; default "classification". */
   readonly task?: TaskName | undefined;

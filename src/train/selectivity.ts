@@ -8,7 +8,6 @@ import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { Matrix, SelectivityMetric, selectivityScores } from "../strategies/index.ts";
-import { asMatrix } from "./array-strategy.ts";
 import { feederFor } from "./feeds.ts";
 
 export interface MeasureSelectivityOptions {
@@ -105,5 +104,5 @@ function toMatrix(name: string, tensor: Tensor): Matrix {
       "E_SHAPE",
       `selectivity: "${name}" is ${tensor.dtype}${formatShape(tensor.dims)}; tap a float32 value of rank 2 or more`,
     );
-  return asMatrix(tensor);
+  return Matrix.fromTensor(tensor);
 }

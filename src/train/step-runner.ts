@@ -7,6 +7,7 @@ import { type CompiledStep, names } from "../compile/compile-step.ts";
 import { unpackTensors } from "../compile/state.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
+import type { Progress } from "../strategies/index.ts";
 
 export class StepRunner {
   readonly compiled: CompiledStep;
@@ -42,15 +43,17 @@ export class StepRunner {
     }
   }
 
-  /** One step. Returns the loss terms by name; the new state counts only after `accept`. */
+  /** One step, the next after `progress.step` of them. Returns the loss terms by name; the new state counts only after `accept`. */
   async run(
     data: Readonly<Record<string, Tensor>>,
-    step: number,
+    progress: Progress,
     learningRate: number,
   ): Promise<{ losses: Record<string, number>; accept: () => void }> {
-    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(step) };
-    for (const [name, value] of Object.entries(this.compiled.optimizer.scalars(step, learningRate)))
-      feeds[names.scalar(name)] = { dtype: "float32", dims: [], data: Float32Array.of(value) };
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(progress.step) };
+    const scalar = (value: number): Tensor => ({ dtype: "float32", dims: [], data: Float32Array.of(value) });
+    for (const [name, value] of Object.entries(this.compiled.optimizer.scalars(progress.step, learningRate)))
+      feeds[names.scalar(name)] = scalar(value);
+    for (const { input, at } of this.compiled.scheduled) feeds[input] = scalar(at(progress));
     const into: Record<string, Tensor> = {};
     for (const [key, t] of Object.entries(this.#current)) {
       feeds[names.state(key)] = t;

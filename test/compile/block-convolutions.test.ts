@@ -135,7 +135,8 @@ test("three steps of a network come to the same weights in either layout", async
       const compiled = await compileModel(student, 4, { convolutionBlock });
       expect(compiled.step.nodes.filter((n) => n.op === "ReorderOutput").length > 0).toBe(!!convolutionBlock);
       const runner = await StepRunner.load(compiled, nodeRuntime, 0);
-      for (let i = 0; i < 3; i++) (await runner.run(feeds, i, 0.1)).accept();
+      for (let step = 0; step < 3; step++)
+        (await runner.run(feeds, { step, steps: 3, stepsPerEpoch: 3 }, 0.1)).accept();
       return runner.weights();
     }),
   );

@@ -120,7 +120,11 @@ describe.each(runs.flatMap((r) => (["cpu", ...r.also] as TargetName[]).map((targ
       const rate = learningRateSchedule(lr, steps);
       for (let i = 0; i < steps; i++) {
         expect(rate(i)).toBeCloseTo(Number(fact(`${name}/${i}/rate`).data[0]), 12);
-        const { losses, accept } = await runner.run(feeds(i), i, rate(i));
+        const { losses, accept } = await runner.run(
+          feeds(i),
+          { step: i, steps: 1, stepsPerEpoch: 1 },
+          rate(i),
+        );
         accept();
         expectLosses(losses, fact(`${name}/${i}/losses`), `step ${i + 1}`);
         const weights = runner.weights();
@@ -152,7 +156,11 @@ describe.each(runs.flatMap((r) => (["cpu", ...r.also] as TargetName[]).map((targ
       const weightKeys = compiled.weights.map((p) => p.key);
       const statisticKeys = compiled.statistics.map((p) => p.key);
       for (let i = 0; i < steps; i++) {
-        const { losses, accept } = await runner.run(feeds(i), i, rate(i));
+        const { losses, accept } = await runner.run(
+          feeds(i),
+          { step: i, steps: 1, stepsPerEpoch: 1 },
+          rate(i),
+        );
         accept();
         const found = await half.run({ ...feeds(i), ...fed([...weightKeys, ...statisticKeys]) });
         const scalars = Object.fromEntries(

@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL("../../src/strategies/", import.meta.url));
 it("exports the public names", () => {
   expect(Object.keys(api).sort()).toEqual([
     "ACTIVITY_THRESHOLD",
+    "CombinedDistillationStrategy",
     "DEAD_NEURON_MEAN",
     "DistillError",
     "DistillationStrategyBase",
