@@ -4,7 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { type Node, typeOf, type Value } from "../graph/graph.ts";
 import { AttributeReader } from "../ops/attributes.ts";
 import { type Builder, type Region, tableKey } from "../ops/builder.ts";
-import { type GradContext, type GradEntry, isComposite, notDifferentiable, zero } from "../ops/define.ts";
+import { type GradContext, type GradEntry, isPrimitive, notDifferentiable, zero } from "../ops/define.ts";
 
 type Unit = Node | Region;
 
@@ -91,7 +91,7 @@ function ruleOf(
 ): readonly GradEntry[] {
   const definition = b.table.get(tableKey(node.op, node.domain));
   const where = describe(node);
-  if (!definition || isComposite(definition)) return node.inputs.map(() => notDifferentiable);
+  if (!definition || !isPrimitive(definition)) return node.inputs.map(() => notDifferentiable);
   if (typeof definition.grad === "string") return node.inputs.map(() => definition.grad as GradEntry);
   const input = (i: number): Value => {
     const v = node.inputs[i];

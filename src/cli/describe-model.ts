@@ -9,14 +9,14 @@ import type { Model } from "../onnx/model.ts";
 import { modelOrigin } from "../onnx/model-origin.ts";
 import { activationOps } from "../ops/activation.ts";
 import { tableKey } from "../ops/builder.ts";
-import { isComposite, notDifferentiable, zero } from "../ops/define.ts";
+import { isPrimitive, isRefusal, notDifferentiable, zero } from "../ops/define.ts";
 import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
 import { normalizationOps } from "../ops/normalization.ts";
 import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
-import { observe } from "../runtime/observe.ts";
+import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { constantRoles, modelSize, parametersOf } from "../train/model-figures.ts";
 
@@ -78,7 +78,8 @@ export interface DescribeOptions {
   readonly sizes?: Readonly<Record<string, number>>;
 }
 
-export async function describeModel(model: Model, o: DescribeOptions): Promise<ModelDescription> {
+export async function describeModel(given: Model, o: DescribeOptions): Promise<ModelDescription> {
+  let model = given;
   const fixed = model.inputs.every((i) => typeof i.dims[0] === "number")
     ? model.inputs[0]?.dims[0]
     : undefined;
@@ -88,7 +89,7 @@ export async function describeModel(model: Model, o: DescribeOptions): Promise<M
   let known: ReadonlyMap<Value, unknown> = new Map();
   try {
     const feeds = exampleFeeds(model, batch, o.sizes ? { sizes: o.sizes } : {});
-    ({ types, known } = await observe(model, o.runtime, feeds));
+    ({ model, types, known } = await observeBranches(model, o.runtime, feeds));
   } catch (error) {
     if (!(error instanceof DistillError)) throw error;
     const open = /give its size as "(.*)"$/.exec(error.message)?.[1];
@@ -136,7 +137,8 @@ export async function describeModel(model: Model, o: DescribeOptions): Promise<M
 function gradientRule(node: Node): Gradient {
   const definition = opTable.get(tableKey(node.op, node.domain));
   if (!definition) return "unknown";
-  if (isComposite(definition)) return "yes";
+  if (isRefusal(definition)) return "no";
+  if (!isPrimitive(definition)) return "yes";
   if (definition.grad === notDifferentiable) return "no";
   return definition.grad === zero ? "zero" : "yes";
 }

@@ -18,8 +18,9 @@ import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor, type TypedArray } from "../base/tensor.ts";
 import type { ExternalFile } from "../base/value-info.ts";
 import type { Model } from "./model.ts";
-import { domainOf, originOf, shallow } from "./proto.ts";
+import { domainOf, originOf, type Place, shallow } from "./proto.ts";
 import { externalLocations } from "./read-model.ts";
+import { renewPlaces } from "./renew-places.ts";
 import { type ExternalReader, encodeTensor, inlineTensor, isExternal } from "./tensor-proto.ts";
 
 /** Bytes that one protobuf file may have: the limit is 2 GiB, less some room. */
@@ -85,7 +86,8 @@ export interface ExportedModel {
 }
 
 /**
- * The user's own model with new values in the named initialisers or Constant outputs, each of the dtype and shape that it
+ * The user's own model with new values in the named initialisers or Constant outputs (of branches and functions under the
+ * names that they have in `model.graph`), each of the dtype and shape that it
  * had. External data is put inside, so that one file is the whole model, as long as it stays below 1.9 GB; beyond that
  * the weights that were not replaced stay external.
  *
@@ -97,7 +99,7 @@ export interface ExportedModel {
  */
 export function withWeights(model: Model, weights: ReadonlyMap<string, Tensor>): ExportedModel {
   for (const [name, tensor] of weights) checkWeight(model, name, tensor);
-  const { proto, bytes } = originOf(model);
+  const { file = originOf(model).proto, bytes, provenance } = originOf(model);
   const added = sum([...weights.values()].map((t) => (t.data as TypedArray).byteLength ?? 0));
   const outside = sum(model.externalFiles.map((f) => f.data.length));
   if (bytes.length + added > largestFile)
@@ -115,6 +117,12 @@ export function withWeights(model: Model, weights: ReadonlyMap<string, Tensor>):
     if (weight) return encodeTensor(weight, t.name, t);
     return inline && isExternal(t) ? inlineTensor(t, `${model.source}: "${name}"`, external) : t;
   };
+  const elsewhere = new Map<Place, Tensor>();
+  for (const [name, place] of provenance?.places ?? []) {
+    const weight = weights.get(name);
+    if (weight) elsewhere.set(place, weight);
+  }
+  const proto = renewPlaces(file, elsewhere);
   const g = shallow(proto.graph as GraphProto);
   g.initializer = g.initializer.map((t) => renew(t.name, t));
   g.node = g.node.map((node) => (isConstant(node) ? renewConstant(node, weights, renew) : node));

@@ -14,10 +14,26 @@ import { DistillError } from "../base/errors.ts";
 import type { DType } from "../base/tensor.ts";
 import type { Model } from "./model.ts";
 
-/** The message that a model was made of, and its bytes (for an edited model written when first asked for). */
+/** Where a constant's elements lie in a file: in an initialiser, or in an attribute of a node, call or function. */
+export type Place = TensorProto | AttributeProto;
+
+/** What a model was made of. */
 export interface Origin {
+  /** The message whose main graph the model shows: functions and Ifs of known condition written out. */
   readonly proto: ModelProto;
+  /** The bytes of the file (for an edited model written when first asked for). */
   readonly bytes: Uint8Array;
+  /** The message of the file; default `proto`. */
+  readonly file?: ModelProto;
+  readonly provenance?: Provenance;
+}
+
+/** Where in the file that is which was written out in the main graph. */
+export interface Provenance {
+  /** Constants that do not lie in the file's main graph, by their names in the message shown. */
+  readonly places: ReadonlyMap<string, Place>;
+  /** Messages of the file, by their renamed copies in subgraphs of the message shown. */
+  readonly originals: ReadonlyMap<Place, Place>;
 }
 
 const origins = new WeakMap<Model, Origin>();

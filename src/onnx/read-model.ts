@@ -16,9 +16,10 @@ import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
 import { type Attributes, Graph } from "../graph/graph.ts";
 import { decodeAttributes } from "./attributes.ts";
 import { explainForeignFile } from "./foreign-file.ts";
+import { type Condition, inlined } from "./inline.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
-import { declaredType, domainOf, type Origin, remember, tensorsOf } from "./proto.ts";
+import { declaredType, domainOf, type Origin, originOf, remember, tensorsOf } from "./proto.ts";
 import { decodeTensor, type ExternalReader, isExternal, locationOf } from "./tensor-proto.ts";
 
 /** What we read: from opset 7 (broadcasting as it is today) to the newest that ONNX 1.23 defines. */
@@ -70,6 +71,17 @@ function cutShort(bytes: Uint8Array): string {
   return `not a whole ONNX model: it is cut short or damaged (${bytes.length} bytes); fetch or export it again`;
 }
 
+/**
+ * The model with those If nodes written out whose condition `conditions` knows, by the name of the value; the model itself
+ * where there are none. It is not altered, and weights go back into the same file.
+ */
+export function inlineBranches(model: Model, conditions: ReadonlyMap<string, boolean>): Model {
+  const file = (location: string) => model.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
+  const origin = originOf(model);
+  const made = buildModel(origin, model.source, file, (name) => conditions.get(name));
+  return originOf(made).proto === origin.proto ? model : made;
+}
+
 /** Locations of all external files that the model refers to. */
 export function externalLocations(proto: ModelProto): Set<string> {
   const locations = new Set<string>();
@@ -95,6 +107,7 @@ export function buildModel(
   origin: Origin,
   source: string,
   read: ((location: string) => Uint8Array) | undefined,
+  condition: Condition = () => undefined,
 ): Model {
   const files = new Map<string, ExternalFile>();
   const external: ExternalReader = (location, what) => {
@@ -111,13 +124,21 @@ export function buildModel(
     }
     return file.data;
   };
-  const { proto } = origin;
   try {
-    const built = buildGraph(proto, external);
+    const { file = origin.proto, provenance = { places: new Map(), originals: new Map() } } = origin;
+    const shown = inlined({ proto: origin.proto, provenance }, condition);
+    const built = buildGraph(shown.proto, external);
     // Files that only subgraphs, functions or element types of no concern to us refer to: the runtime needs them.
-    for (const location of externalLocations(proto)) external(location, "the model");
+    for (const location of externalLocations(file)) external(location, "the model");
     const model: Model = { ...built, source, externalFiles: [...files.values()] };
-    return remember(model, origin);
+    return remember(model, {
+      proto: shown.proto,
+      get bytes() {
+        return origin.bytes;
+      },
+      file,
+      provenance: shown.provenance,
+    });
   } catch (cause) {
     if (!(cause instanceof DistillError)) throw cause;
     throw new DistillError(cause.code, `${source}: ${cause.message}`, { cause });

@@ -29,7 +29,7 @@ import {
 } from "../graph/graph.ts";
 import { AttributeReader } from "./attributes.ts";
 import type { GradEntry, InferContext, OpDefinition, Primitive } from "./define.ts";
-import { isComposite } from "./define.ts";
+import { isPrimitive } from "./define.ts";
 import type { Target } from "./target.ts";
 
 /** A stretch of nodes whose gradient is given as a whole, because the closed form is cheaper or differs on purpose. */
@@ -82,7 +82,7 @@ export class Builder {
     outputs = 1,
   ): readonly (Value | undefined)[] {
     const definition = this.table.get(tableKey(op, domain));
-    if (!definition || isComposite(definition))
+    if (!definition || !isPrimitive(definition))
       throw new DistillError(
         "E_OP",
         `${tableKey(op, domain)} is no primitive of the op table; add a rule for it in src/ops`,

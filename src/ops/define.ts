@@ -103,14 +103,23 @@ export interface Composite extends OpBase {
   readonly composed: true;
 }
 
-export type OpDefinition = Primitive | Composite;
+/** An op that a student must not need, though we know it: why, and what to do. A teacher may. */
+export interface Refusal extends OpBase {
+  readonly refused: string;
+}
+
+export type OpDefinition = Primitive | Composite | Refusal;
 
 export function defineOp<T extends OpDefinition>(definition: T): T {
   return definition;
 }
 
-export function isComposite(definition: OpDefinition): definition is Composite {
-  return "composed" in definition;
+export function isPrimitive(definition: OpDefinition): definition is Primitive {
+  return "infer" in definition;
+}
+
+export function isRefusal(definition: OpDefinition): definition is Refusal {
+  return "refused" in definition;
 }
 
 /** Emission of an op whose spelling is the same in every version: the node as it is. */

@@ -3,7 +3,7 @@ import { DistillError, didYouMean } from "../base/errors.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { AttributeReader } from "./attributes.ts";
 import { type Builder, tableKey } from "./builder.ts";
-import type { EmitHooks, OpDefinition } from "./define.ts";
+import { type EmitHooks, isRefusal, type OpDefinition } from "./define.ts";
 
 /** Hooks for graphs that are not trained: frozen statistics, no dropout. */
 export const inferenceHooks: EmitHooks = {
@@ -26,6 +26,8 @@ export function emitNode(
   const where = `${node.op} at node "${node.name}"`;
   const definition = b.table.get(tableKey(node.op, node.domain));
   if (!definition) throw unknownOp(b, node);
+  if (isRefusal(definition))
+    throw new DistillError("E_OP", `${where} cannot be part of a student: ${definition.refused}`);
   const version = versionOf(definition, opset);
   if (version === undefined)
     throw new DistillError(

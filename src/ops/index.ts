@@ -16,6 +16,7 @@ import { normalizationOps } from "./normalization.ts";
 import { fusedNormalizationOps } from "./normalization-fused.ts";
 import { poolingOps } from "./pooling.ts";
 import { reductionOps } from "./reduction.ts";
+import { refusedOps } from "./refused.ts";
 import { resamplingOps } from "./resampling.ts";
 import { rotaryOps } from "./rotary.ts";
 import { shapeArithmeticOps } from "./shape-arithmetic.ts";
@@ -38,6 +39,7 @@ export const opTable: OpTable = tableOf([
   fusedOps,
   attentionOps,
   rotaryOps,
+  refusedOps,
 ]);
 
 function tableOf(families: readonly (readonly OpDefinition[])[]): OpTable {

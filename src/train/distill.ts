@@ -14,7 +14,7 @@ import { readModel } from "../onnx/read-model.ts";
 import { makeOptimizer } from "../optim/index.ts";
 import { learningRateSchedule } from "../optim/schedules.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
-import { observe } from "../runtime/observe.ts";
+import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
   type AnyStrategy,
@@ -63,7 +63,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const o = resolveOptions(options);
   const began = performance.now();
   const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
-  const student = await openModel(options.student, "student");
+  const opened = await openModel(options.student, "student");
   const { data } = options;
   const strategy = strategyOf(options, o);
   if (strategy)
@@ -76,18 +76,18 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const total = stepsPerEpoch * o.epochs;
   const rate = learningRateSchedule(o.learningRate, total, o.schedule);
   const optimizer = makeOptimizer(o.optimizer);
-  const feedStudent = feederFor(student, data);
-  if (options.evaluation) feederFor(student, options.evaluation);
+  const feedStudent = feederFor(opened, data);
+  if (options.evaluation) feederFor(opened, options.evaluation);
 
   const teacher = await openTeacher(options, o, runtime);
   const held: { release(): Promise<void> }[] = teacher ? [teacher] : [];
   try {
     const sample = await data.read(orders(0)[0] as Uint32Array);
     const probe = await teacher?.run(sample.inputs);
-    const { known } = await observe(
-      student,
+    const { model: student, known } = await observeBranches(
+      opened,
       runtime,
-      exampleFeeds(student, o.batch, { sizes: openSizes(student, feedStudent(sample.inputs)) }),
+      exampleFeeds(opened, o.batch, { sizes: openSizes(opened, feedStudent(sample.inputs)) }),
     );
     const useLabels = data.hasLabels && (!strategy || usesLabels(strategy));
     const use = { task: o.task, inLoss: useLabels };

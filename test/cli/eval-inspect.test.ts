@@ -135,7 +135,7 @@ describe("inspect", () => {
       Reshape: "yes",
       Floor: "zero",
       Shape: "folded",
-      NonZero: "unknown",
+      NonZero: "no",
     });
     expect(ops.find((o) => o.op === "NonZero")?.note).toBe('first at "NonZero"');
   });
