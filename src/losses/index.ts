@@ -1,10 +1,16 @@
 // Strategies that can be emitted into the training step, by class. A subclass may compute something else, so only the
 // very class counts; others train through their arrays (see train/array-strategy.ts).
-
 import { strategyParts } from "../strategies/combined.ts";
 import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
-import { NeuronSelectivityDistillationStrategy, ResponseDistillationStrategy } from "../strategies/index.ts";
+import {
+  MultiLabelDistillationStrategy,
+  NeuronSelectivityDistillationStrategy,
+  RegressionDistillationStrategy,
+  ResponseDistillationStrategy,
+} from "../strategies/index.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
+import { multiLabel } from "./multi-label.ts";
+import { regression } from "./regression.ts";
 import { selectivityLoss } from "./selectivity.ts";
 import type { LossContext, LossState, LossTerm } from "./terms.ts";
 
@@ -35,6 +41,16 @@ function row<S extends AnyStrategy>(strategy: new (...options: never[]) => S, r:
 row(ResponseDistillationStrategy, {
   unequalNeurons: true, // It looks at no tap.
   output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+});
+
+row(MultiLabelDistillationStrategy, {
+  unequalNeurons: true,
+  output: (c, s) => multiLabel(c, s.temperature, s.alpha),
+});
+
+row(RegressionDistillationStrategy, {
+  unequalNeurons: true,
+  output: (c, s) => regression(c, s.alpha, s.huberDelta),
 });
 
 row(NeuronSelectivityDistillationStrategy, {

@@ -87,6 +87,19 @@ function notFinite(what: string, m: Matrix, i: number): DistillError {
   );
 }
 
+/** Probabilities, each for itself. */
+export function checkProbabilities(what: string, m: Matrix): void {
+  checkFinite(what, m);
+  for (let i = 0; i < m.data.length; i++) {
+    const y = m.data[i]!;
+    if (y < 0 || y > 1)
+      throw new DistillError(
+        "E_ARGUMENT",
+        `${what} is ${y} at row ${Math.floor(i / m.columns)}, column ${i % m.columns}; each must lie in [0, 1]: 1 for a label that holds, 0 for one that does not`,
+      );
+  }
+}
+
 /** Rows that are distributions: finite, not negative, summing to 1. */
 export function checkDistributions(what: string, m: Matrix): void {
   checkFinite(what, m);

@@ -9,10 +9,12 @@ export { IntermediateActivations } from "./intermediate-activations.ts";
 export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
 export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
 export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
+export { MultiLabelDistillationStrategy } from "./multi-label-strategy.ts";
 export {
   NeuronSelectivityDistillationStrategy,
   type NeuronSelectivityOptions,
 } from "./neuron-selectivity.ts";
+export { RegressionDistillationStrategy, type RegressionOptions } from "./regression-strategy.ts";
 export { ResponseDistillationStrategy } from "./response-strategy.ts";
 export {
   peakToAverageScores,
@@ -26,6 +28,7 @@ export type {
   DistillationStrategy,
   GraphOnlyStrategy,
   IntermediateActivationStrategy,
+  OutputKind,
 } from "./strategy.ts";
 export {
   type CheckedLogits,

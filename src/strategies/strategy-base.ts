@@ -10,7 +10,7 @@ import {
   checkTemperature,
 } from "./checks.ts";
 import { asMatrix, type Matrix, type MatrixLike } from "./matrix.ts";
-import type { DistillationStrategy } from "./strategy.ts";
+import type { DistillationStrategy, OutputKind } from "./strategy.ts";
 
 export interface DistillationStrategyOptions {
   /** T; finite, greater than 0; default 3. Higher softens both distributions. */
@@ -55,6 +55,8 @@ export interface CheckedLogits {
  * ```
  */
 export abstract class DistillationStrategyBase implements DistillationStrategy {
+  /** What makes predictions of the logits. A strategy for other tasks than choosing a class overrides it. */
+  readonly outputs: OutputKind = "softmax";
   #temperature: number;
   #alpha: number;
 
@@ -115,8 +117,13 @@ export abstract class DistillationStrategyBase implements DistillationStrategy {
     if (labels === undefined) return undefined;
     const matrix = asMatrix("labels", labels);
     checkSameShape("labels", matrix, "studentLogits", student);
-    checkDistributions("labels", matrix);
+    this.checkLabelValues(matrix);
     return matrix;
+  }
+
+  /** What is asked of labels beside their shape: here, that their rows are distributions. Override it with `outputs`. */
+  protected checkLabelValues(labels: Matrix): void {
+    checkDistributions("labels", labels);
   }
 
   /** `loss` if it is finite. Error: `E_NOT_FINITE`, for finite arguments so large that the loss overflows. */

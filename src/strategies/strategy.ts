@@ -4,6 +4,12 @@ import type { IntermediateActivations } from "./intermediate-activations.ts";
 import type { Matrix, MatrixLike } from "./matrix.ts";
 import type { Progress } from "./weight-schedule.ts";
 
+/**
+ * What makes predictions of a row of logits: one class (`softmax`), a yes or no for each (`sigmoid`), or the numbers
+ * themselves (`identity`).
+ */
+export type OutputKind = "softmax" | "sigmoid" | "identity";
+
 /** A loss between the outputs of student and teacher. Logits are `[B, C]`: B samples, C classes. */
 export interface DistillationStrategy {
   /** T > 0: logits are divided by it before they are compared. */
@@ -12,6 +18,8 @@ export interface DistillationStrategy {
   alpha: number;
   /** Whether labels change the loss or how it is computed; default: alpha > 0. They are fed only if so. */
   readonly usesLabels?: boolean;
+  /** For which outputs it is made: a task with others refuses it. Default: any. */
+  readonly outputs?: OutputKind;
   /** The loss, a mean over the batch. `labels` `[B, C]`: rows are one-hot or soft distributions. */
   computeLoss(studentLogits: MatrixLike, teacherLogits: MatrixLike, labels?: MatrixLike): number;
   /** d computeLoss / d studentLogits: a matrix of the shape and element type of `studentLogits`. */

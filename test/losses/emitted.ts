@@ -4,7 +4,7 @@ import { differentiate } from "../../src/autodiff/differentiate.ts";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { typeOf, type Value } from "../../src/graph/graph.ts";
 import { emissionOf } from "../../src/losses/index.ts";
-import type { LossState } from "../../src/losses/terms.ts";
+import { type LossState, oneHotRows } from "../../src/losses/terms.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { type TargetName, targets } from "../../src/ops/target.ts";
@@ -16,7 +16,9 @@ import { evaluate } from "../reference/index.ts";
 export interface LossInputs {
   readonly student: Tensor;
   readonly teacher?: Tensor | undefined;
+  /** Distributions or targets; or int32 [R], class indices. */
   readonly labels?: Tensor | undefined;
+  readonly rowWeights?: Tensor | undefined;
   /** Activations of the tap "layer". */
   readonly studentTap?: Tensor | undefined;
   readonly teacherTap?: Tensor | undefined;
@@ -53,16 +55,21 @@ export async function emitted(
   const input = (name: keyof LossInputs): Value | undefined => {
     const t = inputs[name];
     if (!t) return undefined;
-    feeds[name] = tensor(dtype, Array.from(t.data as ArrayLike<number>), [...t.dims]);
-    return b.graph.addInput(name, { dtype, dims: t.dims });
+    const own = t.dtype === "int32" ? t.dtype : dtype;
+    feeds[name] = tensor(own, Array.from(t.data as ArrayLike<number>), [...t.dims]);
+    return b.graph.addInput(name, { dtype: own, dims: t.dims });
   };
   const studentLogits = input("student") as Value;
+  const labels = input("labels");
+  const labelIndices = labels && typeOf(labels).dtype === "int32" ? labels : undefined;
   const context = {
     b,
     state: stateless,
     studentLogits,
     teacherLogits: input("teacher"),
-    labels: input("labels"),
+    labels: labelIndices ? oneHotRows(b, labelIndices, typeOf(studentLogits)) : labels,
+    labelIndices,
+    rowWeights: input("rowWeights"),
   };
   const [own, other] = [input("studentTap"), input("teacherTap")];
   const taps = own && other ? [{ name: "layer", student: own, teacher: other }] : [];
