@@ -7,6 +7,7 @@ const rooms = [
   ["ops"],
   ["autodiff"],
   ["losses"],
+  ["taps"],
   ["optim"],
   ["data"],
   ["tasks"],

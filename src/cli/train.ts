@@ -10,8 +10,9 @@ import type { ModelRow } from "../report/data.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
-import type { DistillOptions, NamedTap } from "../train/options.ts";
+import type { DistillOptions } from "../train/options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
+import type { FormedTap } from "../train/taps.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { loadStudent } from "./load-student.ts";
 import { openPart, openTest, openTraining } from "./open-data.ts";
@@ -93,18 +94,32 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       signal: stopper.signal,
     };
     const notes: string[] = [];
+    let used: readonly FormedTap[] = [];
     const { done, checkpoint } = await followRun(distill(options), {
       io,
       json: flags.json === true,
       signal: stopper.signal,
       onStart(event) {
+        used = event.taps;
         notes.push(...event.notes.map((n) => `${n[0]?.toUpperCase()}${n.slice(1)}.`));
         const run = RunFolder.open(out);
         run.writeJson("run.json", { ...run.readJson<object>("run.json"), command: keptCommand(flags) });
       },
     });
     if (done.interrupted) return interrupted(io, flags, out, done, checkpoint);
-    return await finish({ io, flags, out, done, student, teacher, taps, data, evaluation, runtime, notes });
+    return await finish({
+      io,
+      flags,
+      out,
+      done,
+      student,
+      teacher,
+      taps: used,
+      data,
+      evaluation,
+      runtime,
+      notes,
+    });
   } finally {
     stopper.dispose();
   }
@@ -137,7 +152,7 @@ interface Finished {
   readonly done: DoneEvent;
   readonly student: Model;
   readonly teacher: Model | undefined;
-  readonly taps: readonly NamedTap[];
+  readonly taps: readonly FormedTap[];
   readonly data: Dataset;
   readonly evaluation: Dataset | undefined;
   readonly runtime: Runtime;

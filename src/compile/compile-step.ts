@@ -20,6 +20,8 @@ import { newBuilder, opTable } from "../ops/index.ts";
 import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Progress } from "../strategies/index.ts";
+import { emitForm } from "../taps/emit-form.ts";
+import { formedShape, type TapForm } from "../taps/tap-form.ts";
 import {
   type BatchAxis,
   batchFirstShape,
@@ -40,10 +42,12 @@ export interface CompileTap {
   readonly name: string;
   /** Name of a value of the student. */
   readonly student: string;
-  /** What the teacher gives for it. */
+  /** What the teacher gives for it, in the form in which it is compared. */
   readonly teacher: TensorType;
   /** A learned map of the student's neurons to as many as the teacher's, which the loss sees in their place. */
   readonly project?: Projection | undefined;
+  /** What is done to the student's value before it is compared; default: nothing. */
+  readonly form?: TapForm | undefined;
 }
 
 export interface CompileOptions {
@@ -303,7 +307,8 @@ function emitStudent(b: Builder, plan: Plan, auxiliary: Auxiliary) {
   };
   const values = emitForward(b, o.student, plan.path, given, plan.known, hooks);
   const taps = o.taps.map((t, i) => {
-    const value = values.get(plan.tapValues[i] as Value) as Value;
+    const tapped = values.get(plan.tapValues[i] as Value) as Value;
+    const value = b.scope(`tap/${t.name}`, () => emitForm(b, tapped, t.form ?? {}));
     const width = neuronsOf(t.teacher.dims);
     return {
       name: t.name,
@@ -463,7 +468,7 @@ function valueNamed(model: Model, name: string, what: string): Value {
 
 /** Equal samples on both sides, and equal neurons unless the loss accepts others. */
 function checkTap({ student: model, loss }: CompileOptions, tap: CompileTap, value: Value): void {
-  const student = typeOf(value).dims;
+  const student = formedShape(typeOf(value).dims, tap.form ?? {});
   const teacher = tap.teacher.dims;
   if (sameShape(student, teacher)) return;
   const samples = (dims: readonly number[]) => dims.filter((_, i) => i !== neuronAxis(dims.length));

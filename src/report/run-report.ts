@@ -13,6 +13,7 @@ import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { RunFolder } from "../train/run-folder.ts";
 import { type MeasuredSelectivity, measureSelectivity } from "../train/selectivity.ts";
+import type { FormedTap } from "../train/taps.ts";
 import type {
   Confusion,
   EvaluationRecord,
@@ -49,7 +50,8 @@ export interface RunReportOptions {
   readonly models: readonly ReportedModel[];
   /** The student before training. */
   readonly before: Model;
-  readonly taps: readonly { readonly name: string; readonly teacher: string; readonly student: string }[];
+  /** As the start of the run told them. */
+  readonly taps: readonly FormedTap[];
   /** What was trained on: times and selectivity are measured on it where there is no evaluation data. */
   readonly data: Dataset;
   readonly evaluation?: Dataset | undefined;
@@ -156,6 +158,7 @@ async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<Selectiv
       runtime: o.runtime,
       dataset,
       values: Object.fromEntries(o.taps.map((t) => [t.name, t[side]])),
+      forms: Object.fromEntries(o.taps.map((t) => [t.name, t.forms?.[side]])),
       ...(o.samples !== undefined && { samples: o.samples }),
     });
   const after = o.models.find((m) => m.training === "distilled");

@@ -29,11 +29,13 @@ import { describeStrategy } from "./describe-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import type { DistillEvent } from "./events.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
+import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { checkLabels, labelFeeds } from "./labels.ts";
 import { modelSize } from "./model-figures.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
+import { formTaps } from "./taps.ts";
 import {
   cacheBytes,
   fillCache,
@@ -79,16 +81,34 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const feedStudent = feederFor(opened, data);
   if (options.evaluation) feederFor(opened, options.evaluation);
 
-  const teacher = await openTeacher(options, o, runtime);
-  const held: { release(): Promise<void> }[] = teacher ? [teacher] : [];
+  const given = await openTeacher(options, o, runtime);
+  const held: { release(): Promise<void> }[] = given ? [given] : [];
   try {
     const sample = await data.read(orders(0)[0] as Uint32Array);
-    const probe = await teacher?.run(sample.inputs);
-    const { model: student, known } = await observeBranches(
+    const said = await given?.run(sample.inputs);
+    const {
+      model: student,
+      known,
+      types,
+    } = await observeBranches(
       opened,
       runtime,
       exampleFeeds(opened, o.batch, { sizes: openSizes(opened, feedStudent(sample.inputs)) }),
     );
+    const { taps, notes } = formTaps(o.taps, {
+      student,
+      types,
+      taught: said?.taps ?? {},
+      teacherAxis: (value, rank) => given?.neuronAxis(value, rank),
+    });
+    const forms = new FormRunner(
+      new Map(taps.map((t) => [t.name, t.forms?.teacher ?? {}])),
+      runtime,
+      o.target,
+    );
+    held.push(forms);
+    const teacher = given && formedTeacher(given, forms);
+    const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
     const useLabels = data.hasLabels && (!strategy || usesLabels(strategy));
     const use = { task: o.task, inLoss: useLabels };
     // What exists on arrays alone trains too, by the slower way round.
@@ -103,11 +123,12 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       labels: (logits) => typesOf(labelFeeds(use, sample.labels, logits, orders(0)[0] as Uint32Array)),
       task: o.task,
       batch: o.batch,
-      taps: o.taps.map((t) => ({
+      taps: taps.map((t) => ({
         name: t.name,
         student: t.student,
         teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
         project: t.project,
+        form: t.forms?.student,
       })),
       loss: onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded,
       optimizer,
@@ -129,7 +150,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       );
 
     const folder = options.out === undefined ? undefined : (await import("./run-folder.ts")).RunFolder;
-    const identity = identityOf(options, o, student, strategy);
+    const identity = identityOf(options, { ...o, taps }, student, strategy);
     const run =
       folder && (options.resume ? folder.open(options.out as string) : folder.create(options.out as string));
     const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
@@ -144,7 +165,6 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let bestMetrics: Metrics = checkpoint ? metricsAt(run as RunFolder, bestStep) : {};
     let bestStudent: Uint8Array | undefined;
 
-    const notes: string[] = [];
     const left = data.length - stepsPerEpoch * o.batch;
     if (left > 0)
       notes.push(
@@ -171,6 +191,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       resumedAt: step,
       parameters: modelSize(student).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
+      taps,
       notes,
     };
 
@@ -213,7 +234,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         const said = cache ? cache.gather(samples) : await teacher?.run(inputs);
         if (said) {
           feeds[names.teacherLogits] = said.logits;
-          for (const t of o.taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
+          for (const t of taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
         }
         Object.assign(feeds, labelFeeds(use, batch.labels, compiled.logitsShape, samples));
         const learningRate = rate(step);
@@ -415,10 +436,7 @@ async function* evaluateTeacher(
   stepsPerEpoch: number,
 ): AsyncGenerator<DistillEvent, Evaluation | undefined> {
   if (!teacher || !dataset) return undefined;
-  const found = await evaluate(async (inputs) => (await teacher.run(inputs)).logits, dataset, {
-    batch: o.batch,
-    task: o.task,
-  });
+  const found = await evaluate((inputs) => teacher.logits(inputs), dataset, { batch: o.batch, task: o.task });
   yield {
     type: "evaluation",
     who: "teacher",

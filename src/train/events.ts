@@ -1,5 +1,6 @@
 // What a training run tells while it goes.
 import type { Metrics } from "./evaluate.ts";
+import type { FormedTap } from "./taps.ts";
 
 export type DistillEvent =
   | {
@@ -11,6 +12,8 @@ export type DistillEvent =
       readonly resumedAt: number;
       readonly parameters: number;
       readonly trained: number;
+      /** What is compared, and in which form. */
+      readonly taps: readonly FormedTap[];
       /** Remarks that the user should see: samples left over, what is cached. */
       readonly notes: readonly string[];
     }

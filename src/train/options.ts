@@ -200,3 +200,6 @@ export function resolveOptions(o: DistillOptions) {
 }
 
 export type Resolved = ReturnType<typeof resolveOptions>;
+
+/** A tap with its names and, if asked for, its projection filled in. */
+export type ResolvedTap = Resolved["taps"][number];

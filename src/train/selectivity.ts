@@ -6,9 +6,12 @@ import { evaluationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
+import { targets } from "../ops/target.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { Matrix, SelectivityMetric, selectivityScores } from "../strategies/index.ts";
+import type { TapForm } from "../taps/tap-form.ts";
 import { feederFor } from "./feeds.ts";
+import { FormRunner } from "./form-runner.ts";
 
 export interface MeasureSelectivityOptions {
   readonly model: Model;
@@ -16,6 +19,8 @@ export interface MeasureSelectivityOptions {
   readonly dataset: Dataset;
   /** Names of values of the model by tap name. */
   readonly values: Readonly<Record<string, string>>;
+  /** What is done to a tap's value before it is scored, by tap name; default: nothing. */
+  readonly forms?: Readonly<Record<string, TapForm | undefined>>;
   /** The first so many samples of the data set; default 1000. Fewer where a value is very large. */
   readonly samples?: number;
   /** Samples at a time; default 100. */
@@ -50,7 +55,12 @@ export async function measureSelectivity(
   const feed = feederFor(model, dataset);
   const wanted = [...new Set(Object.values(values))];
   const session = await o.runtime.load(withOutputs(model, wanted), { externalData: model.externalFiles });
-  const parts = new Map<string, Tensor[]>(wanted.map((name) => [name, []]));
+  const forms = new FormRunner(
+    new Map(Object.keys(values).map((tap) => [tap, o.forms?.[tap] ?? {}])),
+    o.runtime,
+    targets.cpu,
+  );
+  const parts = new Map<string, Tensor[]>(Object.keys(values).map((tap) => [tap, []]));
   try {
     let count = Math.min(o.samples ?? 1000, dataset.length);
     const batch = Math.min(o.batch ?? 100, count);
@@ -58,33 +68,36 @@ export async function measureSelectivity(
       if ((samples[0] as number) >= count) break;
       const { inputs } = await dataset.read(samples);
       const out = await session.run(feed(inputs), wanted);
-      for (const name of wanted) {
-        const t = out[name] as Tensor;
-        parts.get(name)?.push(t);
+      const tapped = await forms.run(
+        Object.fromEntries(
+          Object.entries(values).map(([tap, name]) => [tap, float32(name, out[name] as Tensor)]),
+        ),
+      );
+      for (const [tap, t] of Object.entries(tapped)) {
+        parts.get(tap)?.push(t);
         const each = sizeOf(t.dims) / samples.length;
         count = Math.min(count, Math.max(samples.length, Math.floor(largestValue / each)));
       }
     }
   } finally {
     await session.release();
+    await forms.release();
   }
-  const scored = new Map<string, MeasuredSelectivity>();
-  for (const [name, tensors] of parts) {
-    const matrix = rowsOf(name, tensors);
+  const scored: Record<string, MeasuredSelectivity> = {};
+  for (const [tap, tensors] of parts) {
+    const matrix = rowsOf(tensors);
     const scores = Object.fromEntries(
       Object.values(SelectivityMetric).map((metric) => [metric, [...selectivityScores(matrix, metric)]]),
     ) as Record<SelectivityMetric, number[]>;
-    scored.set(name, { rows: matrix.rows, scores });
-    parts.set(name, []);
+    scored[tap] = { rows: matrix.rows, scores };
+    parts.set(tap, []);
   }
-  return Object.fromEntries(
-    Object.entries(values).map(([tap, name]) => [tap, scored.get(name) as MeasuredSelectivity]),
-  );
+  return scored;
 }
 
 /** All batches of one value as one matrix [rows, neurons]. */
-function rowsOf(name: string, tensors: readonly Tensor[]): Matrix {
-  const matrices = tensors.map((t) => toMatrix(name, t));
+function rowsOf(tensors: readonly Tensor[]): Matrix {
+  const matrices = tensors.map((t) => Matrix.fromTensor(t));
   const [first] = matrices;
   if (first && matrices.length === 1) return first;
   const columns = first?.columns ?? 0;
@@ -98,11 +111,11 @@ function rowsOf(name: string, tensors: readonly Tensor[]): Matrix {
   return new Matrix(rows, columns, data);
 }
 
-function toMatrix(name: string, tensor: Tensor): Matrix {
+function float32(name: string, tensor: Tensor): Tensor {
   if (tensor.dtype !== "float32" || tensor.dims.length < 2)
     throw new DistillError(
       "E_SHAPE",
       `selectivity: "${name}" is ${tensor.dtype}${formatShape(tensor.dims)}; tap a float32 value of rank 2 or more`,
     );
-  return Matrix.fromTensor(tensor);
+  return tensor;
 }

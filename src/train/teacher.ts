@@ -3,9 +3,11 @@ import { DistillError, didYouMean } from "../base/errors.ts";
 import { sizeOf, type Tensor, type TensorType } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
+import type { Value } from "../graph/graph.ts";
 import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
+import { neuronAxisOf } from "../taps/neuron-layout.ts";
 import {
   type BatchAxis,
   batchFirst,
@@ -33,6 +35,10 @@ export interface TeacherOutputsLike {
 
 export interface Teacher {
   run(inputs: readonly Tensor[]): Promise<TeacherOutputs>;
+  /** The logits alone. */
+  logits(inputs: readonly Tensor[]): Promise<Tensor>;
+  /** The axis of a value of that rank that counts neurons; undefined where the teacher is no model. */
+  neuronAxis(value: string, rank: number): number | undefined;
   release(): Promise<void>;
 }
 
@@ -72,6 +78,8 @@ export async function modelTeacher(
         taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
       };
     },
+    logits: async (inputs) => asLogits((await session.run(feed(inputs), [logits]))[logits] as Tensor, inputs),
+    neuronAxis: (name, rank) => neuronAxisOf(model.graph.find(name) as Value, rank),
     release: () => session.release(),
   };
 }
@@ -93,6 +101,8 @@ export function functionTeacher(
         );
       return { logits: asLogits(logits, inputs), taps: given };
     },
+    logits: async (inputs) => asLogits((await call(inputs)).logits, inputs),
+    neuronAxis: () => undefined,
     release: async () => {},
   };
 }
