@@ -5,6 +5,30 @@ import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Side } from "./measure.ts";
 
+const python = (): string => process.env.ONNX_DISTILL_PYTHON ?? "python3";
+const hasTorch = (): boolean => spawnSync(python(), ["-c", "import torch"], { stdio: "ignore" }).status === 0;
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Runs a peer that is one process from beginning to end; the JSON that it prints. undefined without PyTorch. */
+export function runPython(script: string, args: readonly string[]): Record<string, number> | undefined {
+  return hasTorch() ? answerOf(python(), [here(`./peers/${script}`), ...args]) : undefined;
+}
+
+/** The same of a script of ours. */
+export function runScript(script: string, args: readonly string[]): Record<string, number> {
+  return answerOf(process.execPath, ["--import", "tsx", here(`./${script}`), ...args]);
+}
+
+function answerOf(program: string, args: readonly string[]): Record<string, number> {
+  const { status, stdout } = spawnSync(program, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+    encoding: "utf8",
+    cwd: here(".."),
+  });
+  if (status !== 0) throw new Error(`${args[0]} failed`);
+  return JSON.parse(stdout.trim().split("\n").at(-1) as string) as Record<string, number>;
+}
+
 export class Peer {
   readonly about: Readonly<Record<string, unknown>>;
   readonly #child: ChildProcess;
@@ -12,10 +36,10 @@ export class Peer {
 
   /** Python with torch, from ONNX_DISTILL_PYTHON or python3; undefined where there is none. */
   static async python(script: string, args: readonly string[]): Promise<Peer | undefined> {
-    const python = process.env.ONNX_DISTILL_PYTHON ?? "python3";
-    if (spawnSync(python, ["-c", "import torch"], { stdio: "ignore" }).status !== 0) return undefined;
-    const path = fileURLToPath(new URL(`./peers/${script}`, import.meta.url));
-    const child = spawn(python, [path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+    if (!hasTorch()) return undefined;
+    const child = spawn(python(), [here(`./peers/${script}`), ...args], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     const lines: Interface = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const answers = lines[Symbol.asyncIterator]();
     const first = await answers.next();

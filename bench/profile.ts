@@ -58,7 +58,8 @@ export async function profileStep(
   }
 }
 
-const toOrt = (t: Tensor): ort.Tensor => new ort.Tensor("float32", t.data as Float32Array, [...t.dims]);
+const toOrt = (t: Tensor): ort.Tensor =>
+  new ort.Tensor(t.dtype as "float32", t.data as Float32Array, [...t.dims]);
 
 function summed(events: readonly ProfileEvent[], warmUp: number, runs: number): Profile {
   const kernels = events.filter((e) => e.cat === "Node" && e.name.endsWith("_kernel_time"));

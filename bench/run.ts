@@ -1,107 +1,189 @@
-// Milliseconds per distillation step, ours and PyTorch's in turns, and where ours go.
+// What a distillation costs, ours and the peers' in turns, and where ours goes.
 //
-//   npm run bench -- [--threads 2] [--rounds 8] [--per-round 5] [--no-peer] [--no-profile] [--out bench/results/step.json]
+//   npm run bench -- [resnet vit bert mlp classes demo scaling] [--threads 2] [--rounds 8] [--per-round 5]
+//                    [--no-peer] [--no-profile] [--out bench/results]
 //
-// PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3. Without it, ours alone.
-
+// Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3.
+// Each result is a JSON file; `npx tsx bench/table.ts` writes them into docs/performance.md.
 import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createNodeRuntime } from "../src/runtime/ort-node.ts";
 import { writeWhole } from "../src/train/run-folder.ts";
+import { classCall, classSizes, classTypes } from "./classes.ts";
 import { interleave, machine, type Side, type Spread, timed } from "./measure.ts";
-import { Peer } from "./peer.ts";
+import { Peer, runPython, runScript } from "./peer.ts";
 import { type Profile, profileStep } from "./profile.ts";
-import { makeWorkload, shape } from "./workload.ts";
+import { makeWorkload } from "./workload.ts";
+import { type WorkloadName, type WorkloadSpec, workloads } from "./workloads.ts";
 
-const { values } = parseArgs({
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "8" },
     "per-round": { type: "string", default: "5" },
     "no-peer": { type: "boolean", default: false },
     "no-profile": { type: "boolean", default: false },
-    out: {
-      type: "string",
-      default: fileURLToPath(new URL("./results/step.json", import.meta.url)),
-    },
+    out: { type: "string", default: fileURLToPath(new URL("./results", import.meta.url)) },
   },
 });
-const threads = Number(values.threads);
-const parts = ["teacher", "student", "whole"] as const;
-const peers = { "PyTorch eager": "", "PyTorch channels_last": "/channels_last" };
+const threads = Number(flags.threads);
+const turns = { rounds: Number(flags.rounds), perRound: Number(flags["per-round"]), warmUp: 5 };
+const ours = "onnx-distill";
 
-const workload = await makeWorkload(createNodeRuntime({ threads }));
-const peer = values["no-peer"] ? undefined : await Peer.python("step.py", [String(threads)]);
-const results: Record<string, Record<string, Spread>> = {};
-for (const part of parts) {
-  const sides: Record<string, Side> = { "onnx-distill": timed(() => workload[part]()) };
-  for (const [name, suffix] of Object.entries(peers)) if (peer) sides[name] = peer.side(part + suffix);
-  results[part] = await interleave(sides, {
-    rounds: Number(values.rounds),
-    perRound: Number(values["per-round"]),
-    warmUp: 5,
-  });
+/** By part, then by side. */
+type Times = Record<string, Record<string, Spread>>;
+
+const sections: Record<string, () => Promise<void>> = {
+  ...Object.fromEntries(Object.keys(workloads).map((name) => [name, () => step(name as WorkloadName)])),
+  classes,
+  demo,
+  scaling,
+};
+const unknown = positionals.filter((name) => !(name in sections));
+if (unknown.length > 0)
+  throw new Error(`no benchmark "${unknown.join(", ")}"; there are ${Object.keys(sections).join(", ")}`);
+for (const name of positionals.length > 0 ? positionals : Object.keys(sections)) await sections[name]?.();
+
+/** One workload's distillation step, in its parts. */
+async function step(name: WorkloadName): Promise<void> {
+  const spec: WorkloadSpec = workloads[name];
+  console.log(`\n${name}: ${spec.title}`);
+  const workload = await makeWorkload(spec, createNodeRuntime({ threads }));
+  const peer = await peerFor("step.py", name);
+  const layouts =
+    spec.tap && peer
+      ? { "PyTorch eager": "", "PyTorch channels_last": "/channels_last" }
+      : { "PyTorch eager": "" };
+  const times: Times = {};
+  for (const part of ["teacher", "student", "whole"] as const) {
+    const sides: Record<string, Side> = { [ours]: timed(() => workload[part]()) };
+    for (const [side, suffix] of Object.entries(layouts)) if (peer) sides[side] = peer.side(part + suffix);
+    times[part] = await interleave(sides, turns);
+    printTimes(part, times[part]);
+  }
+  peer?.close();
+  let profile: Profile | undefined;
+  if (!flags["no-profile"]) {
+    profile = await profileStep(workload.compiled, workload.feeds, threads);
+    printProfile(profile);
+  }
+  await workload.release();
+  save(name, { title: spec.title, times, profile, ...about(peer) });
 }
-peer?.close();
-const profile = values["no-profile"]
-  ? undefined
-  : await profileStep(workload.compiled, workload.feeds, threads);
-await workload.release();
 
-const found = { ...machine(), threads, ...peer?.about };
-console.log(
-  Object.entries(found)
-    .map(([k, v]) => `${k} ${v}`)
-    .join(", "),
-);
-console.log(`ResNet 32-64-128 × 3 blocks teaches 16-32-64 × 1 block, ${JSON.stringify(shape)}`);
-if (!peer && !values["no-peer"])
-  console.log("(no PyTorch found: set ONNX_DISTILL_PYTHON to a Python that has it)");
-printTimes();
-if (profile) printProfile(profile);
-mkdirSync(dirname(values.out), { recursive: true });
-writeWhole(
-  values.out,
-  `${JSON.stringify({ date: new Date().toISOString(), machine: found, shape, results, profile }, null, 2)}\n`,
-);
-console.log(`\nwritten to ${values.out}`);
+/** The public class on arrays; ours has one thread. */
+async function classes(): Promise<void> {
+  console.log("\nclasses: computeIntermediateLoss and computeIntermediateGradient, variance");
+  const peer = await peerFor("classes.py");
+  const times: Times = {};
+  for (const size of classSizes)
+    for (const type of classTypes) {
+      const part = `${size}/${type}`;
+      const call = classCall(size, type);
+      const sides: Record<string, Side> = { [ours]: timed(async () => call()) };
+      if (peer) sides["PyTorch autograd"] = peer.side(part);
+      times[part] = await interleave(sides, turns);
+      printTimes(part, times[part]);
+    }
+  peer?.close();
+  save("classes", { title: "the public class on arrays", times, ...about(peer) });
+}
 
-function printTimes(): void {
-  console.log("\nmilliseconds, median (quartiles)");
-  for (const part of parts) {
-    const sides = results[part] ?? {};
-    const ours = sides["onnx-distill"]?.median ?? Number.NaN;
-    const cells = Object.entries(sides).map(
-      ([
-        name,
-        {
-          median,
-          quartiles: [low, high],
-        },
-      ]) => {
-        const relation =
-          name === "onnx-distill" ? "" : `, ours runs at ${(median / ours).toFixed(2)} of its speed`;
-        return `    ${name.padEnd(22)} ${median.toFixed(1).padStart(7)} (${low.toFixed(1)} – ${high.toFixed(1)})${relation}`;
-      },
+/** Whole processes, one after the other, three times in turn. */
+async function demo(): Promise<void> {
+  const epochs = 4;
+  console.log(`\ndemo: the distilled half of the demo, ${epochs} epochs, as a process of its own`);
+  const args = [String(threads), String(epochs)];
+  const sides: Record<string, () => Record<string, number> | undefined> = {
+    [ours]: () => runScript("demo-ours.ts", args),
+    "PyTorch, teacher at each step": () => (flags["no-peer"] ? undefined : runPython("demo.py", args)),
+    "PyTorch, teacher's outputs kept": () =>
+      flags["no-peer"] ? undefined : runPython("demo.py", [...args, "--cached"]),
+  };
+  const runs: Record<string, Record<string, number>[]> = {};
+  for (let i = 0; i < 3; i++)
+    for (const [side, run] of Object.entries(sides)) {
+      const found = run();
+      if (found) (runs[side] ??= []).push(found);
+    }
+  const figures = Object.fromEntries(
+    Object.entries(runs).map(([side, found]) => [
+      side,
+      Object.fromEntries(Object.keys(found[0]!).map((key) => [key, middle(found.map((f) => f[key]!))])),
+    ]),
+  );
+  for (const [side, f] of Object.entries(figures))
+    console.log(
+      `  ${side.padEnd(32)} ${Object.entries(f)
+        .map(([k, v]) => `${k} ${v.toFixed(2)}`)
+        .join("  ")}`,
     );
-    console.log(`  ${part}\n${cells.join("\n")}`);
+  save("demo", { title: `the distilled half of the demo, ${epochs} epochs`, figures, ...about() });
+}
+
+/** The student's step by batch and by threads. */
+async function scaling(): Promise<void> {
+  console.log("\nscaling: the resnet student's step, milliseconds");
+  const rows: { batch: number; threads: number; ms: number }[] = [];
+  for (const batch of [16, 32, 64, 128, 256, 512])
+    for (const count of [1, 2]) {
+      const workload = await makeWorkload(workloads.resnet, createNodeRuntime({ threads: count }), batch);
+      const side = { [ours]: timed(() => workload.student()) };
+      const { median } = (await interleave(side, { rounds: 3, perRound: 3, warmUp: 3 }))[ours]!;
+      await workload.release();
+      rows.push({ batch, threads: count, ms: median });
+      console.log(
+        `  batch ${String(batch).padStart(3)}, ${count} threads  ${median.toFixed(1).padStart(7)}  ${((1000 * batch) / median).toFixed(0)} samples/s`,
+      );
+    }
+  save("scaling", { title: "the resnet student's step by batch and threads", rows, ...about() });
+}
+
+async function peerFor(script: string, ...args: string[]): Promise<Peer | undefined> {
+  if (flags["no-peer"]) return undefined;
+  const peer = await Peer.python(script, [...args, String(threads)]);
+  if (!peer) console.log("(no PyTorch found: set ONNX_DISTILL_PYTHON to a Python that has it)");
+  return peer;
+}
+
+function about(peer?: Peer): Record<string, unknown> {
+  return { date: new Date().toISOString(), machine: { ...machine(), threads, ...peer?.about } };
+}
+
+function save(name: string, result: Record<string, unknown>): void {
+  mkdirSync(flags.out, { recursive: true });
+  writeWhole(join(flags.out, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+function middle(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+}
+
+function printTimes(part: string, sides: Record<string, Spread>): void {
+  const own = sides[ours]?.median ?? Number.NaN;
+  console.log(`  ${part}, milliseconds, median (quartiles)`);
+  for (const [side, { median, quartiles }] of Object.entries(sides)) {
+    const relation = side === ours ? "" : `, ours runs at ${(median / own).toFixed(2)} of its speed`;
+    const [low, high] = quartiles.map((q) => q.toFixed(1));
+    console.log(`    ${side.padEnd(22)} ${median.toFixed(2).padStart(8)} (${low} – ${high})${relation}`);
   }
 }
 
 function printProfile({ byOp, byPart, nodes }: Profile): void {
   const total = byOp.reduce((a, o) => a + o.ms, 0);
   const share = (ms: number): string => `${((100 * ms) / total).toFixed(1).padStart(5)} %`;
-  console.log(`\nour student's step by op, ${total.toFixed(1)} ms in kernels`);
+  console.log(`  our student's step by op, ${total.toFixed(1)} ms in kernels`);
   for (const { op, ms, calls } of byOp.filter((o) => o.ms > 0.003 * total))
     console.log(
-      `  ${op.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}  ${Math.round(calls).toString().padStart(4)} calls`,
+      `    ${op.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}  ${Math.round(calls).toString().padStart(4)} calls`,
     );
-  console.log("by part");
+  console.log("  by part");
   for (const { part, ms } of byPart)
-    console.log(`  ${part.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}`);
-  console.log("largest nodes");
+    console.log(`    ${part.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}`);
+  console.log("  largest nodes");
   for (const { node, op, ms } of nodes.slice(0, 15))
-    console.log(`  ${ms.toFixed(2).padStart(7)} ms  ${op}  ${node}`);
+    console.log(`    ${ms.toFixed(2).padStart(7)} ms  ${op}  ${node}`);
 }

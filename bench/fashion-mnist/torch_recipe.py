@@ -193,4 +193,5 @@ def main():
         o.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

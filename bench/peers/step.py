@@ -1,7 +1,8 @@
-"""The step of bench/workload.ts in PyTorch, as a peer: answers "<part> <count>" with milliseconds per repetition.
+"""The steps of bench/workloads.ts in PyTorch, as a peer: answers "<part> <count>" with milliseconds per repetition.
 
-Parts: teacher, student, whole; each also with "/channels_last". Loss and optimizer as in the workload. Started by
-bench/peer.ts; first line out says which PyTorch this is.
+Parts: teacher, student, whole; each also with "/channels_last" where the inputs are images for convolutions. Loss and
+optimizer as in bench/workload.ts. Started by bench/peer.ts: step.py <workload> <threads> [<batch>]; first line out says
+which PyTorch this is.
 """
 import json
 import sys
@@ -11,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BATCH, CHANNELS, SIZE, CLASSES = 64, 3, 32, 10
 TEMPERATURE, ALPHA, WEIGHT = 3.0, 0.3, 0.5
 
 
@@ -35,39 +35,129 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     def __init__(self, widths, blocks):
         super().__init__()
-        body, before = [conv_bn(CHANNELS, widths[0], 3, 1), nn.ReLU()], widths[0]
+        body, before = [conv_bn(3, widths[0], 3, 1), nn.ReLU()], widths[0]
         for stage, width in enumerate(widths):
             for i in range(blocks):
                 body.append(Block(before, width, 2 if stage > 0 and i == 0 else 1))
                 before = width
-        self.body, self.head = nn.Sequential(*body), nn.Linear(before, CLASSES)
+        self.body, self.head = nn.Sequential(*body), nn.Linear(before, 10)
 
     def forward(self, x):
         features = self.body(x)
         return self.head(features.mean((2, 3))), features
 
 
+class Attention(nn.Module):
+    """Fused products and PyTorch's own attention: what a PyTorch user would write."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.qkv, self.out = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        n, t, c = x.shape
+        q, k, v = self.qkv(x).view(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, c))
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1, self.attention = nn.LayerNorm(width), Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.perceptron(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width, depth, heads, classes, length, vocabulary=None):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width) if vocabulary else nn.Conv2d(3, width, 4, 4)
+        self.position = nn.Parameter(0.02 * torch.randn(1, length, width))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = self.embedding(x)
+        if x.ndim == 4:
+            x = x.flatten(2).transpose(1, 2)
+        features = self.norm(self.blocks(x + self.position))
+        return self.head(features.mean(1)), features
+
+
+class Perceptron(nn.Module):
+    def __init__(self, *widths):
+        super().__init__()
+        layers, before = [], 784
+        for width in widths:
+            layers += [nn.Linear(before, width), nn.ReLU()]
+            before = width
+        self.layers = nn.Sequential(*layers, nn.Linear(before, 10))
+
+    def forward(self, x):
+        return self.layers(x), None
+
+
+def images(batch):
+    return torch.randn(batch, 3, 32, 32)
+
+
+# name: (batch, classes, inputs, teacher, student, with selectivity)
+WORKLOADS = {
+    "resnet": (64, 10, images, lambda: ResNet([32, 64, 128], 3), lambda: ResNet([16, 32, 64], 1), True),
+    "vit": (
+        32,
+        10,
+        images,
+        lambda: Transformer(192, 12, 3, 10, 64),
+        lambda: Transformer(96, 12, 3, 10, 64),
+        False,
+    ),
+    "bert": (
+        16,
+        4,
+        lambda batch: torch.randint(0, 30522, (batch, 128)),
+        lambda: Transformer(256, 4, 4, 4, 128, 30522),
+        lambda: Transformer(256, 2, 4, 4, 128, 30522),
+        False,
+    ),
+    "mlp": (
+        256,
+        10,
+        lambda batch: torch.randn(batch, 784),
+        lambda: Perceptron(1024, 1024),
+        lambda: Perceptron(128),
+        False,
+    ),
+}
+
+
 def variance(x):
     return x.var((0, 2, 3), unbiased=False)
 
 
-def make_parts(memory_format):
+def make_parts(name, batch, memory_format):
+    usual, classes, make_inputs, make_teacher, make_student, selective = WORKLOADS[name]
+    batch = batch or usual
     torch.manual_seed(0)
-    teacher = ResNet([32, 64, 128], 3).to(memory_format=memory_format).eval()
-    student = ResNet([16, 32, 64], 1).to(memory_format=memory_format).train()
-    optimizer = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    images = torch.randn(BATCH, CHANNELS, SIZE, SIZE).to(memory_format=memory_format)
-    labels = torch.arange(BATCH) % CLASSES
+    teacher = make_teacher().to(memory_format=memory_format).eval()
+    student = make_student().to(memory_format=memory_format).train()
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.001, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    inputs = make_inputs(batch)
+    if inputs.ndim == 4:
+        inputs = inputs.to(memory_format=memory_format)
+    labels = torch.arange(batch) % classes
 
     def forward():
         with torch.inference_mode():
-            logits, features = teacher(images)
-            return logits, features[:, :64]
+            logits, features = teacher(inputs)
+            return logits, features[:, :64] if selective else None
 
     def train(said):
-        with torch.no_grad():
-            target = variance(said[1])
-        logits, features = student(images)
+        logits, features = student(inputs)
         soft = TEMPERATURE**2 * F.kl_div(
             F.log_softmax(logits / TEMPERATURE, 1),
             F.log_softmax(said[0] / TEMPERATURE, 1),
@@ -75,29 +165,37 @@ def make_parts(memory_format):
             reduction="batchmean",
         )
         loss = ALPHA * F.cross_entropy(logits, labels) + (1 - ALPHA) * soft
-        loss = loss + WEIGHT * (variance(features) - target).square().mean()
+        if selective:
+            with torch.no_grad():
+                target = variance(said[1])
+            loss = loss + WEIGHT * (variance(features) - target).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         assert loss.isfinite().item()
 
-    with torch.no_grad():
-        logits, features = teacher(images)
-    said = logits.clone(), features[:, :64].clone()
-    return {"teacher": forward, "student": lambda: train(said), "whole": lambda: train([t.clone() for t in forward()])}
+    def said():
+        return [t if t is None else t.clone() for t in forward()]
+
+    kept = said()
+    return {"teacher": forward, "student": lambda: train(kept), "whole": lambda: train(said())}
 
 
 def main():
-    torch.set_num_threads(int(sys.argv[1]))
-    parts = make_parts(torch.contiguous_format)
-    parts |= {f"{name}/channels_last": part for name, part in make_parts(torch.channels_last).items()}
+    name, threads = sys.argv[1], int(sys.argv[2])
+    batch = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    torch.set_num_threads(threads)
+    parts = make_parts(name, batch, torch.contiguous_format)
+    if name == "resnet":
+        last = make_parts(name, batch, torch.channels_last)
+        parts |= {f"{part}/channels_last": run for part, run in last.items()}
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:
-        name, count = line.split()
+        part, count = line.split()
         times = []
         for _ in range(int(count)):
             began = time.perf_counter()
-            parts[name]()
+            parts[part]()
             times.append(1000 * (time.perf_counter() - began))
         print(json.dumps(times), flush=True)
 
