@@ -1,5 +1,5 @@
 // What the strategies demand of their arguments, each demand once. Looks at values and throws; computes nothing.
-import { DistillError } from "../base/errors.ts";
+import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape } from "../base/tensor.ts";
 import type { Matrix } from "./matrix.ts";
 
@@ -27,6 +27,15 @@ export function checkWeight(owner: string, name: string, value: number): number 
   throw new DistillError(
     "E_ARGUMENT",
     `${owner}: ${name} must be finite and 0 or more, got ${value}; 0 switches the term off`,
+  );
+}
+
+/** One of a few words. */
+export function checkOneOf<T extends string>(owner: string, name: string, value: T, known: readonly T[]): T {
+  if (known.includes(value)) return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${owner}: ${name} is one of ${known.map((k) => JSON.stringify(k)).join(", ")}, got ${JSON.stringify(value)}.${didYouMean(String(value), known)}`,
   );
 }
 
