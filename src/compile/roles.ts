@@ -19,24 +19,27 @@ export interface RoleOptions {
 
 /**
  * Trained: float initialisers that the wanted outputs depend on, unless frozen. A one-element constant is taken for a
- * number of the architecture (an epsilon, a divisor) unless it lies in a slot that the op declares to hold weights.
+ * number of the architecture (an epsilon, a divisor) unless it lies in a slot that the op declares to hold weights;
+ * one in a slot that the op declares fixed is never trained.
  */
 export function rolesOf(model: Model, table: OpTable, path: readonly Node[], options: RoleOptions): Roles {
   const frozen = matcher(options.freeze, model);
   const statistics = new Set<Value>();
   const candidates = new Set<Value>();
+  const fixed = new Set<Value>();
   for (const node of path) {
     const definition = table.get(tableKey(node.op, node.domain));
     node.inputs.forEach((x, i) => {
       const tensor = x && model.graph.constants.get(x);
       if (!x || !tensor || !isFloat(tensor.dtype)) return;
       if (definition?.statistics?.includes(i)) statistics.add(x);
+      else if (definition?.fixed?.includes(i)) fixed.add(x);
       else if (tensor.data.length > 1 || definition?.weights?.includes(i)) candidates.add(x);
     });
   }
   const trained: Value[] = [];
   for (const x of candidates) {
-    if (statistics.has(x) || frozen(x.name)) continue;
+    if (statistics.has(x) || fixed.has(x) || frozen(x.name)) continue;
     const { dtype } = model.graph.constants.get(x) as Tensor;
     if (dtype !== "float32")
       throw new DistillError(

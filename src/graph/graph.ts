@@ -21,6 +21,7 @@ export const ints = (value: readonly number[]): Attribute => ({ kind: "ints", va
 export const float = (value: number): Attribute => ({ kind: "float", value });
 export const floats = (value: readonly number[]): Attribute => ({ kind: "floats", value });
 export const string = (value: string): Attribute => ({ kind: "string", value });
+export const strings = (value: readonly string[]): Attribute => ({ kind: "strings", value });
 
 /** One tensor that flows through a graph: an input, a constant, or an output of exactly one node. */
 export interface Value {

@@ -79,6 +79,7 @@ function refuse(c: EmitContext, what: string): DistillError {
 const attention = defineOp({
   op: "Attention",
   versions: [23, 24, 25],
+  fixed: [3],
   composed: true,
   emit: (c) => {
     const { b, x, has, attr } = c;

@@ -29,6 +29,9 @@ export class AttributeReader {
   string(name: string, fallback?: string): string {
     return this.#read(name, ["string"], fallback) as string;
   }
+  strings(name: string, fallback?: readonly string[]): readonly string[] {
+    return this.#read(name, ["strings"], fallback) as readonly string[];
+  }
   tensor(name: string): Tensor {
     return this.#read(name, ["tensor"], undefined) as Tensor;
   }

@@ -87,6 +87,8 @@ interface OpBase {
   readonly versions: readonly number[];
   /** Input slots that hold weights even when they have one element (a convolution's bias, PRelu's slope). */
   readonly weights?: readonly number[];
+  /** Input slots whose constants are part of the architecture (scales of a Resize, initial states), so not trained. */
+  readonly fixed?: readonly number[];
   /** Input slots that hold running statistics: state, but not trained. */
   readonly statistics?: readonly number[];
 }

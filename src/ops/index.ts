@@ -15,6 +15,7 @@ import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
 import { fusedNormalizationOps } from "./normalization-fused.ts";
 import { poolingOps } from "./pooling.ts";
+import { recurrentOps } from "./recurrent.ts";
 import { reductionOps } from "./reduction.ts";
 import { refusedOps } from "./refused.ts";
 import { resamplingOps } from "./resampling.ts";
@@ -39,6 +40,7 @@ export const opTable: OpTable = tableOf([
   fusedOps,
   attentionOps,
   rotaryOps,
+  recurrentOps,
   refusedOps,
 ]);
 

@@ -20,6 +20,7 @@ interface Sampling {
 const resize = defineOp({
   op: "Resize",
   versions: [10, 11, 13, 18, 19],
+  fixed: [1, 2],
   composed: true,
   emit: oneOutput((c) => {
     if (c.version === 10) return resample(c, targetOf(c, c.numbers(1), undefined), simple(c));
@@ -38,6 +39,7 @@ const resize = defineOp({
 const upsample = defineOp({
   op: "Upsample",
   versions: [7, 9],
+  fixed: [1],
   composed: true,
   emit: oneOutput((c) => {
     const scales = c.version === 7 ? c.attr.floats("scales") : c.numbers(1);

@@ -55,6 +55,7 @@ const rows = (b: Builder, cache: Value, positions: Value): Value => b.gather(cac
 const rotaryEmbedding = defineOp({
   op: "RotaryEmbedding",
   versions: [23],
+  fixed: [1, 2],
   composed: true,
   emit: (c) => {
     const { b, x, has, attr } = c;
@@ -69,6 +70,7 @@ const microsoftRotaryEmbedding = defineOp({
   op: "RotaryEmbedding",
   domain: "com.microsoft",
   versions: [1],
+  fixed: [2, 3],
   composed: true,
   emit: (c) => {
     const { b, x, attr } = c;

@@ -60,12 +60,14 @@ export type ConstantRole = "parameter" | "statistics";
 /** What each learned constant is; constants that nothing learned are left out. */
 export function constantRoles(model: Model): Map<Value, ConstantRole> {
   const roles = new Map<Value, ConstantRole>();
+  const fixed = new Set<Value>();
   for (const node of model.graph.nodes) {
     const definition = opTable.get(tableKey(node.op, node.domain));
     node.inputs.forEach((x, i) => {
       const t = x && model.graph.constants.get(x);
       if (!x || !t || roles.get(x) === "statistics") return;
       if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
+      else if (definition?.fixed?.includes(i)) fixed.add(x);
       else if (
         (isFloat(t.dtype) || t.dtype === "int8" || t.dtype === "uint8") &&
         (t.data.length > 1 || definition?.weights?.includes(i))
@@ -73,5 +75,6 @@ export function constantRoles(model: Model): Map<Value, ConstantRole> {
         roles.set(x, "parameter");
     });
   }
+  for (const x of fixed) if (roles.get(x) === "parameter") roles.delete(x);
   return roles;
 }

@@ -401,3 +401,32 @@ describe("dropout", () => {
     expect(await masks(8, 3)).not.toEqual(one);
   });
 });
+
+test("what an op declares part of the architecture is known, and not trained", async () => {
+  const student = smallStudent(
+    [batch, 1, 2, 3],
+    {
+      scales: tensor("float32", [1, 1, 2, 1]),
+      steps: tensor("int64", [4, batch, 3]),
+      w: randomTensor(1, [1, 8, 3]),
+      r: randomTensor(2, [1, 8, 2]),
+      h0: randomTensor(3, [1, batch, 2]),
+      c0: randomTensor(4, [1, batch, 2]),
+      rows: tensor("int64", [batch, -1]),
+    },
+    [
+      { op: "Resize", inputs: ["x", "", "scales"], output: "up", attributes: { mode: string("linear") } },
+      { op: "Reshape", inputs: ["up", "steps"], output: "sequence" },
+      {
+        op: "LSTM",
+        inputs: ["sequence", "w", "r", "", "", "h0", "c0"],
+        output: "states",
+        attributes: { hidden_size: int(2) },
+      },
+      { op: "Reshape", inputs: ["states", "rows"], output: "logits" },
+    ],
+  );
+  const compiled = await compileModel(student, batch);
+  const trained = compiled.weights.flatMap((pack) => pack.tensors.map((t) => t.name));
+  expect(trained.sort()).toEqual(["r", "w"]);
+});

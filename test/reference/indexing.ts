@@ -125,6 +125,20 @@ const oneHot: Operator = (inputs, a) => {
   return { dtype: values.dtype, dims: indices.dims.toSpliced(axis, 0, depth), data };
 };
 
+/** The first lengths[n] entries along the time axis of each n, the other way round. */
+const reverseSequence: Operator = (inputs, a) => {
+  const [x, lengths] = [need(inputs, 0), need(inputs, 1)];
+  const [time, batch] = [a.int("time_axis", 0), a.int("batch_axis", 1)];
+  const steps = strides(x.dims);
+  const table = offsets(x.dims, steps).map((offset) => {
+    const at = (axis: number): number => Math.floor(offset / steps[axis]!) % x.dims[axis]!;
+    const length = lengths.data[at(batch)]!;
+    const t = at(time);
+    return t < length ? offset + (length - 1 - 2 * t) * steps[time]! : offset;
+  });
+  return take(x, x.dims, table);
+};
+
 export const indexing: OperatorTable = {
   Gather: gather,
   GatherElements: gatherElements,
@@ -132,4 +146,5 @@ export const indexing: OperatorTable = {
   ScatterElements: scatterElements,
   ScatterND: scatterND,
   OneHot: oneHot,
+  ReverseSequence: reverseSequence,
 };

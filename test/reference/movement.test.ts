@@ -157,7 +157,15 @@ const resizes: Case[] = [
 ];
 
 testTable(movement, moves);
-testTable(indexing, gathers);
+testTable(indexing, [
+  ...gathers,
+  { op: "ReverseSequence", inputs: [floats([4, 3, 2]), i64([1, 4, 2])] },
+  {
+    op: "ReverseSequence",
+    inputs: [floats([2, 3, 2]), i64([3, 2])],
+    attributes: { time_axis: int(1), batch_axis: int(0) },
+  },
+]);
 testTable(resizing, resizes);
 
 it("an index out of range is an error", () => {
