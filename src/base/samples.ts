@@ -2,47 +2,51 @@
 import { DistillError } from "./errors.ts";
 import { formatShape, newArray, sizeOf, type Tensor, type TypedArray } from "./tensor.ts";
 
-/** The samples `indices` of `t` [n, …], in that order; one may be taken more than once. */
-export function takeSamples(t: Tensor, indices: ArrayLike<number>): Tensor {
-  const dims = [indices.length, ...t.dims.slice(1)];
-  const each = sizeOf(t.dims.slice(1));
-  if (t.dtype === "string") {
-    const from = t.data as readonly string[];
-    return {
-      dtype: t.dtype,
-      dims,
-      data: Array.from(indices, (i) => from.slice(i * each, (i + 1) * each)).flat(),
-    };
-  }
-  const from = t.data as Float32Array;
-  const data = newArray(t.dtype, sizeOf(dims)) as Float32Array;
-  for (let i = 0; i < indices.length; i++) {
-    const at = (indices[i] as number) * each;
-    data.set(from.subarray(at, at + each), i * each);
-  }
-  return { dtype: t.dtype, dims, data: data as TypedArray };
+/** The samples `indices` of `t`, in that order, along `axis` (default 0: [n, …]); one may be taken more than once. */
+export function takeSamples(t: Tensor, indices: ArrayLike<number>, axis = 0): Tensor {
+  const dims = t.dims.map((d, i) => (i === axis ? indices.length : d));
+  const each = sizeOf(t.dims.slice(axis + 1));
+  const row = each * (t.dims[axis] as number);
+  const outer = sizeOf(t.dims.slice(0, axis));
+  const data = emptyLike(t, sizeOf(dims));
+  let to = 0;
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < indices.length; i++, to += each)
+      copy(t, o * row + (indices[i] as number) * each, each, data, to);
+  return { dtype: t.dtype, dims, data };
 }
 
-/** Batches [n₁, …], [n₂, …], … as one [n₁ + n₂ + …, …]; E_SHAPE where samples differ in shape. */
-export function joinBatches(batches: readonly Tensor[]): Tensor {
+/** Batches of n₁, n₂, … samples along `axis` (default 0) as one of n₁ + n₂ + …; E_SHAPE where samples differ in shape. */
+export function joinBatches(batches: readonly Tensor[], axis = 0): Tensor {
   const [first] = batches;
   if (!first) throw new DistillError("E_SHAPE", "no batches to put together");
   if (batches.length === 1) return first;
-  const each = first.dims.slice(1);
-  const odd = batches.find((t) => formatShape(t.dims.slice(1)) !== formatShape(each));
+  const sample = (t: Tensor): string => formatShape(t.dims.filter((_, i) => i !== axis));
+  const odd = batches.find((t) => sample(t) !== sample(first));
   if (odd)
     throw new DistillError(
       "E_SHAPE",
       `batches of ${formatShape(first.dims)} and ${formatShape(odd.dims)} hold samples of different shapes`,
     );
-  const dims = [batches.reduce((n, t) => n + (t.dims[0] as number), 0), ...each];
-  if (first.dtype === "string")
-    return { dtype: first.dtype, dims, data: batches.flatMap((t) => t.data as readonly string[]) };
-  const data = newArray(first.dtype, sizeOf(dims)) as Float32Array;
-  let at = 0;
-  for (const t of batches) {
-    data.set(t.data as Float32Array, at);
-    at += t.data.length;
-  }
-  return { dtype: first.dtype, dims, data: data as TypedArray };
+  const n = batches.reduce((sum, t) => sum + (t.dims[axis] as number), 0);
+  const dims = first.dims.map((d, i) => (i === axis ? n : d));
+  const outer = sizeOf(dims.slice(0, axis));
+  const data = emptyLike(first, sizeOf(dims));
+  let to = 0;
+  for (let o = 0; o < outer; o++)
+    for (const t of batches) {
+      const row = t.data.length / outer;
+      copy(t, o * row, row, data, to);
+      to += row;
+    }
+  return { dtype: first.dtype, dims, data };
+}
+
+function emptyLike(t: Tensor, length: number): TypedArray {
+  if (t.dtype !== "string") return newArray(t.dtype, length);
+  throw new DistillError("E_DATA", "samples of text can't be put into batches; tokenize them first");
+}
+
+function copy(from: Tensor, at: number, length: number, to: TypedArray, start: number): void {
+  (to as Float32Array).set((from.data as Float32Array).subarray(at, at + length), start);
 }

@@ -2,6 +2,7 @@
 import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatNumber, formatPercent } from "../base/format.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
+import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
@@ -30,6 +31,12 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
   if (flags.teacherLogits !== undefined && flags.teacher === undefined)
     throw new DistillError("E_OPTION", "--teacher-logits needs a --teacher");
   const model = await readModelFile(path);
+  const fixed = fixedBatchOf(model);
+  if (fixed !== undefined && flags.batch !== undefined && flags.batch !== fixed)
+    throw new DistillError(
+      "E_ARGUMENT",
+      `${path}: made for a fixed batch of ${fixed}, not ${flags.batch}; leave the batch size out`,
+    );
   const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
   const dataset = await openPart(flags.data, flags.split, flags);
   if (!dataset.hasLabels && !teacher)

@@ -453,7 +453,8 @@ function emitApply(
   });
 }
 
-function valueNamed(model: Model, name: string, what: string): Value {
+/** The value of that name of a student; E_NAME, with the nearest names, where there is none. */
+export function valueNamed(model: Model, name: string, what: string): Value {
   const found = model.graph.find(name);
   if (!found)
     throw new DistillError(

@@ -42,8 +42,11 @@ export interface ModelEdits {
   readonly rewired?: ReadonlyMap<string, ReadonlyMap<number, string>>;
   /** Another name for an output of a node, at that node alone: whoever takes the old name takes what is added under it. */
   readonly renamed?: ReadonlyMap<string, string>;
-  /** Declared inputs whose first dimension becomes open. Declared shapes of all other values are then forgotten. */
-  readonly openBatch?: readonly string[];
+  /**
+   * Declared inputs whose first dimension becomes `size`, or open without one. Declared shapes of all other values are then
+   * forgotten.
+   */
+  readonly batch?: { readonly inputs: readonly string[]; readonly size?: number };
   /** The outputs, and no node that they do not need. */
   readonly outputs?: readonly string[];
 }
@@ -90,9 +93,9 @@ export function editModel(model: Model, edits: ModelEdits): Model {
   g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
   // Before IR version 4 every initialiser must be among the inputs too.
   if (proto.irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];
-  if (edits.openBatch) {
-    const open = new Set(edits.openBatch);
-    g.input = g.input.map((v) => (open.has(v.name) ? withOpenBatch(v) : v));
+  if (edits.batch) {
+    const { inputs, size } = edits.batch;
+    g.input = g.input.map((v) => (inputs.includes(v.name) ? withBatch(v, size) : v));
     g.valueInfo = [];
     g.output = g.output.map(withoutShape);
   }
@@ -144,7 +147,7 @@ function encodeNode(node: AddedNode): NodeProto {
 function inputFor(name: string, t: Tensor): ValueInfoProto {
   const type = create(TypeProto_TensorSchema, {
     elemType: dataTypeOf(t.dtype),
-    shape: { dim: t.dims.map((d) => ({ value: { case: "dimValue" as const, value: BigInt(d) } })) },
+    shape: { dim: t.dims.map(dimension) },
   });
   return create(ValueInfoProtoSchema, {
     name,
@@ -166,7 +169,10 @@ function reshaped(
   return copy;
 }
 
-const withOpenBatch = (v: ValueInfoProto): ValueInfoProto => reshaped(v, ([, ...rest]) => [{}, ...rest]);
+const dimension = (size: number | undefined): object =>
+  size === undefined ? {} : { value: { case: "dimValue", value: BigInt(size) } };
+const withBatch = (v: ValueInfoProto, size: number | undefined): ValueInfoProto =>
+  reshaped(v, ([, ...rest]) => [dimension(size), ...rest]);
 const withoutShape = (v: ValueInfoProto): ValueInfoProto => reshaped(v, () => undefined);
 
 function keepOnly(g: GraphProto, outputs: readonly string[]): void {

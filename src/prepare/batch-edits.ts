@@ -1,14 +1,16 @@
 // What ties a graph to one batch size, op by op, and how each is loosened: constants that spell the batch (in Reshape,
 // Expand, Resize), and constants that have one copy per sample (in Concat, initial states). Guesses only; rebatch.ts holds
 // every guess to what the model computes.
-import { sizeOf, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
+import { sizeOf, type Tensor, toNumbers } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { AttributeReader } from "../ops/attributes.ts";
 
 /** What an input slot of a node takes instead. */
 export type BatchEdit =
-  /** Other numbers, for a batch of `batch`. */
-  | { readonly kind: "constant"; readonly of: (batch: number) => Tensor }
+  /** Another shape, the same for every batch size. */
+  | { readonly kind: "shape"; readonly dims: readonly number[] }
+  /** Sizes that begin with the batch size. */
+  | { readonly kind: "sizes"; readonly rest: readonly number[] }
   /** The value that it takes, repeated along an axis until it fits. */
   | { readonly kind: "repeat"; readonly axis: number };
 
@@ -62,12 +64,10 @@ const rules: Readonly<Record<string, Rule>> = {
   Expand: onConstant(1, (target, node, c) => {
     const x = c.dims(node.inputs[0] as Value);
     if (c.fixed === 1 || target[0] !== c.fixed || x?.length !== target.length) return undefined;
-    return { kind: "constant", of: () => tensor("int64", [1, ...target.slice(1)]) };
+    return { kind: "shape", dims: [1, ...target.slice(1)] };
   }),
   Resize: onConstant(3, (sizes, _, c) =>
-    sizes[0] === c.fixed
-      ? { kind: "constant", of: (batch) => tensor("int64", [batch, ...sizes.slice(1)]) }
-      : undefined,
+    sizes[0] === c.fixed ? { kind: "sizes", rest: sizes.slice(1) } : undefined,
   ),
   Concat: (node, c, edits) => concatAlong(node, c, 0, edits),
   LSTM: initialStates,
@@ -80,8 +80,7 @@ export function reshapeAlong(node: Node, c: BatchContext, axis: number): BatchEd
   const out = node.outputs[0] && c.dims(node.outputs[0]);
   const size = out?.[axis];
   if (!out || size === undefined || size % c.fixed !== 0 || sizeOf(out) === 0) return undefined;
-  const target = out.map((d, i) => (i === axis ? -1 : d));
-  return { kind: "constant", of: () => tensor("int64", target) };
+  return { kind: "shape", dims: out.map((d, i) => (i === axis ? -1 : d)) };
 }
 
 /** Inputs of a Concat that are not fed, repeated along the batch axis of the others. */

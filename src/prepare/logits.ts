@@ -7,9 +7,7 @@ import type { Graph, Node, Value } from "../graph/graph.ts";
 import { type AddedNode, editModel } from "../onnx/edit-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { AttributeReader } from "../ops/attributes.ts";
-
-/** What a task's loss applies to logits itself: softmax for classes that exclude each other, sigmoid for those that do not. */
-export type OutputActivation = "softmax" | "sigmoid" | "none";
+import type { OutputActivation } from "../tasks/index.ts";
 
 export interface Logits {
   /** The value that holds the logits, in the model that `withLogits` gives. */
@@ -32,11 +30,18 @@ export interface Logits {
  *
  * Errors: E_NAME for an output that does not exist, with the nearest names; E_MODEL for a model without an output of floats.
  *
+ * @param who "the student" or "the teacher", for messages
+ *
  * @example
  * const { value } = logitsOf(teacher); // "/fc/Gemm_output_0", where the output "probs" is its Softmax
  */
-export function logitsOf(model: Model, output?: string, activation: OutputActivation = "softmax"): Logits {
-  let found = output === undefined ? firstFloatOutput(model) : valueNamed(model, output);
+export function logitsOf(
+  model: Model,
+  output?: string,
+  activation: OutputActivation = "softmax",
+  who = "",
+): Logits {
+  let found = output === undefined ? firstFloatOutput(model) : valueNamed(model, output, who);
   // A map of class names is not a tensor; what it is made of is.
   while (found.producer && isZipMap(found.producer)) found = found.producer.inputs[0] as Value;
   const { views, value } = throughViews(model.graph, found);
@@ -59,7 +64,7 @@ export function withLogits(model: Model, logits: Logits): Model {
   return logits.added.length === 0 ? model : editModel(model, { nodes: logits.added });
 }
 
-/** One line for the user, where the logits are not the output; `who` is "the student" or "the teacher". */
+/** One line for the user, where the logits are not the output. */
 export function describeLogits(logits: Logits, who: string): string | undefined {
   const { activation, unexpected, output, value, added } = logits;
   if (activation) {
@@ -71,13 +76,13 @@ export function describeLogits(logits: Logits, who: string): string | undefined 
   return undefined;
 }
 
-function valueNamed(model: Model, name: string): Value {
+function valueNamed(model: Model, name: string, who: string): Value {
   const found = model.graph.find(name);
   if (found) return found;
   const names = [...model.graph.values()].map((v) => v.name);
   throw new DistillError(
     "E_NAME",
-    `logits: ${model.source} has no value "${name}".${didYouMean(name, names)} \`onnx-distill inspect\` lists them.`,
+    `logits: ${who === "" ? "" : `${who} `}${model.source} has no value "${name}".${didYouMean(name, names)} \`onnx-distill inspect\` lists them.`,
   );
 }
 

@@ -25,7 +25,8 @@ export interface RebatchOptions {
 }
 
 /**
- * The model for batches of `batch` samples: same names, with the nodes and values that `wanted` need.
+ * The model for batches of `batch` samples: same names, with the nodes and values that `wanted` need. Its first dimension
+ * is open where the edits allow any size, `batch` where they name it.
  *
  * Errors: E_MODEL for a model whose graph allows no other batch size than its own, naming the node and its constant, or one
  * in which a sample's result depends on the others in its batch.
@@ -34,14 +35,13 @@ export interface RebatchOptions {
  * const model = await rebatch(student, { runtime, fixed: 1, batch: 128, feeds, wanted: ["logits"] });
  */
 export async function rebatch(model: Model, o: RebatchOptions): Promise<Model> {
-  const pruned = editModel(model, { openBatch: batchInputs(model, o.fixed), outputs: o.wanted });
+  const inputs = model.inputs.filter((i) => i.dims[0] === o.fixed).map((i) => i.name);
+  const pruned = editModel(model, { batch: { inputs }, outputs: o.wanted });
   const plan = await Plan.make(pruned, o);
   await plan.prove();
-  return editModel(pruned, plan.edits(o.batch));
+  const edited = editModel(pruned, plan.edits(o.batch));
+  return plan.sized ? editModel(edited, { batch: { inputs, size: o.batch } }) : edited;
 }
-
-const batchInputs = (model: Model, fixed: number): string[] =>
-  model.inputs.filter((i) => i.dims[0] === fixed).map((i) => i.name);
 
 class Plan {
   readonly #model: Model;
@@ -127,10 +127,10 @@ class Plan {
         const [a, b, both] = [this.#alone[0][y.name], this.#alone[1][y.name], found[y.name]];
         if (!a || !b || !both) continue;
         const at = stackedAt(a, b, both);
-        const last = this.#o.wanted.includes(y.name);
-        if (at !== undefined && (!last || at === 1)) outer.set(y, at);
+        if (at !== undefined) outer.set(y, at);
         else if (!isFloat(a.dtype)) continue;
-        else if (last || !nearlyEqual(a, both) || !nearlyEqual(b, both)) return { wrong: node, outer };
+        else if (this.#o.wanted.includes(y.name) || !nearlyEqual(a, both) || !nearlyEqual(b, both))
+          return { wrong: node, outer };
       }
     return { wrong: undefined, outer };
   }
@@ -154,6 +154,11 @@ class Plan {
     return edits.size > 0;
   }
 
+  /** Whether the edits name the batch size themselves, so that the edited model works for one alone. */
+  get sized(): boolean {
+    return [...this.#edits.values()].some((edits) => [...edits.values()].some((e) => e.kind !== "shape"));
+  }
+
   /** All edits, for a batch of `batch`. */
   edits(batch: number): ModelEdits {
     const constants = new Map<string, Tensor>();
@@ -166,7 +171,8 @@ class Plan {
       for (const [slot, edit] of edits) {
         const operand = this.#model.graph.freeName(`${y.name}/batch/${slot}`);
         slots.set(slot, operand);
-        if (edit.kind === "constant") constants.set(operand, edit.of(batch));
+        if (edit.kind === "shape") constants.set(operand, tensor("int64", edit.dims));
+        else if (edit.kind === "sizes") constants.set(operand, tensor("int64", [batch, ...edit.rest]));
         else {
           const x = node.inputs[slot] as Value;
           const repeats = this.#repeats(node, x, edit.axis, batch);

@@ -11,6 +11,7 @@ export function classification({ ignoreIndex }: TaskOptions): Task {
     logits: "[N, C]",
     labels: "[N] class indices",
     takesRank: (rank) => rank === 2,
+    activation: "softmax",
     timeFirst: false,
     ignores: ignoreIndex !== undefined,
     feeds: (labels, logits, source) => categoricalFeeds(labels, logits, source, options),

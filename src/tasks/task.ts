@@ -44,6 +44,9 @@ export interface Evaluator {
   };
 }
 
+/** What a task's loss applies to logits itself: softmax to classes that exclude each other, sigmoid to those that do not. */
+export type OutputActivation = "softmax" | "sigmoid" | "none";
+
 export interface TaskOptions {
   /** A label whose row does not count. */
   readonly ignoreIndex?: number | undefined;
@@ -61,6 +64,8 @@ export interface Task {
   /** Shape of the labels it takes, likewise. */
   readonly labels: string;
   takesRank(rank: number): boolean;
+  /** What a model may end in that belongs to the loss: logits are taken before it. */
+  readonly activation: OutputActivation;
   /** Whether logits may come as [T, N, C]. */
   readonly timeFirst: boolean;
   /** Whether some rows may not count, by their labels. */

@@ -6,15 +6,15 @@ import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from
 import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder } from "../data/batches.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { Dataset, SampleBatch } from "../data/dataset.ts";
 import { splitStrategy, supervised } from "../losses/index.ts";
-import { modelBytes, withWeights } from "../onnx/export-model.ts";
+import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { makeOptimizer } from "../optim/index.ts";
 import { learningRateSchedule } from "../optim/schedules.ts";
-import { exampleFeeds } from "../runtime/example-feeds.ts";
-import { observeBranches } from "../runtime/observe-branches.ts";
+import { prepareStudent } from "../prepare/prepare-student.ts";
+import { prepareTeacher } from "../prepare/prepare-teacher.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
   type AnyStrategy,
@@ -22,13 +22,14 @@ import {
   ResponseDistillationStrategy,
 } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
-import { metricSpecs, type Predictions, rowsShape } from "../tasks/index.ts";
+import { metricSpecs, rowsShape } from "../tasks/index.ts";
 import { allLosses, arrayLoss, seeded, withSeeds } from "./array-strategy.ts";
 import { checkLayers } from "./check-layers.ts";
 import { describeStrategy } from "./describe-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
+import { evaluateModel } from "./evaluate-model.ts";
 import type { DistillEvent } from "./events.ts";
-import { type Feeder, feederFor } from "./feeds.ts";
+import { feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { checkLabels, labelFeeds } from "./labels.ts";
 import { modelSize } from "./model-figures.ts";
@@ -81,23 +82,24 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const feedStudent = feederFor(opened, data);
   if (options.evaluation) feederFor(opened, options.evaluation);
 
-  const given = await openTeacher(options, o, runtime);
+  const sample = await data.read(orders(0)[0] as Uint32Array);
+  const taught = await openTeacher(options, o, runtime, sample);
+  const given = taught.teacher;
   const held: { release(): Promise<void> }[] = given ? [given] : [];
   try {
-    const sample = await data.read(orders(0)[0] as Uint32Array);
     const said = await given?.run(sample.inputs);
-    const {
-      model: student,
-      known,
-      types,
-    } = await observeBranches(
-      opened,
+    const prepared = await prepareStudent(opened, {
       runtime,
-      exampleFeeds(opened, o.batch, { sizes: openSizes(opened, feedStudent(sample.inputs)) }),
-    );
-    const { taps, notes } = formTaps(o.taps, {
-      student,
-      types,
+      batch: o.batch,
+      feeds: feedStudent(sample.inputs),
+      logits: options.studentLogits,
+      activation: o.task.activation,
+      taps: o.taps,
+    });
+    const student = prepared.own;
+    const { taps, notes: tapNotes } = formTaps(o.taps, {
+      student: prepared.model,
+      types: prepared.observation.types,
       taught: said?.taps ?? {},
       teacherAxis: (value, rank) => given?.neuronAxis(value, rank),
     });
@@ -116,9 +118,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       ? splitStrategy(strategy)
       : { emission: supervised, onArrays: [] };
     const compiled = compileStep({
-      student,
-      known,
-      logits: options.studentLogits,
+      student: prepared.model,
+      known: prepared.observation.known,
+      logits: prepared.logits.value,
       teacherLogits: probe !== undefined,
       labels: (logits) => typesOf(labelFeeds(use, sample.labels, logits, orders(0)[0] as Uint32Array)),
       task: o.task,
@@ -150,7 +152,10 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       );
 
     const folder = options.out === undefined ? undefined : (await import("./run-folder.ts")).RunFolder;
-    const identity = identityOf(options, { ...o, taps }, student, strategy);
+    const identity = identityOf(options, { ...o, taps }, student, strategy, {
+      student: prepared.record,
+      teacher: taught.record,
+    });
     const run =
       folder && (options.resume ? folder.open(options.out as string) : folder.create(options.out as string));
     const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
@@ -165,6 +170,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let bestMetrics: Metrics = checkpoint ? metricsAt(run as RunFolder, bestStep) : {};
     let bestStudent: Uint8Array | undefined;
 
+    const notes = [...taught.notes, ...prepared.notes, ...tapNotes];
     const left = data.length - stepsPerEpoch * o.batch;
     if (left > 0)
       notes.push(
@@ -222,7 +228,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       });
       return { type: "checkpoint", step, path };
     };
-    const exported = (): Uint8Array => withWeights(student, runner.weights()).bytes;
+    const exported = () => prepared.export(runner.weights());
 
     let interrupted = false;
     while (step < total && !interrupted) {
@@ -276,16 +282,18 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       }
       if (step % stepsPerEpoch === 0 && options.evaluation) {
         const epochsDone = step / stepsPerEpoch;
-        const bytes = exported();
-        const found = await evaluateModel(
-          bytes,
-          student,
+        const { bytes, externalFiles } = exported();
+        const asWritten = readModel(bytes, {
+          source: student.source,
+          external: (path) => externalFiles.find((f) => f.path === path)?.data as Uint8Array,
+        });
+        const found = await evaluateModel(asWritten, options.evaluation, {
           runtime,
-          options.evaluation,
-          o,
-          teacherEval?.predictions,
-          options.studentLogits,
-        );
+          batch: o.batch,
+          task: o.task,
+          logits: options.studentLogits,
+          teacher: teacherEval?.predictions,
+        });
         const monitor = o.monitor ?? o.task.monitors.find((m) => found.metrics[m] !== undefined) ?? "loss";
         const value = found.metrics[monitor];
         if (value === undefined)
@@ -326,7 +334,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       const { readFileSync, existsSync } = await import("node:fs");
       if (bestStep !== undefined && path && existsSync(path)) bestStudent = readFileSync(path);
       else {
-        bestStudent = exported();
+        bestStudent = exported().bytes;
         if (!interrupted) run?.write("student.onnx", bestStudent);
       }
     }
@@ -361,33 +369,42 @@ export async function openModel(source: string | Uint8Array | Model, what: strin
   return source;
 }
 
+interface OpenedTeacher {
+  readonly teacher: Teacher | undefined;
+  readonly notes: readonly string[];
+  /** What run.json records of how it is asked. */
+  readonly record: { readonly logits: string } | null;
+}
+
 async function openTeacher(
   options: DistillOptions,
   o: Resolved,
   runtime: Runtime,
-): Promise<Teacher | undefined> {
-  const { teacher } = options;
-  if (!teacher) return undefined;
-  if (typeof teacher === "function") return functionTeacher(teacher, o.taps, o.task);
-  const model = await openModel(teacher, "teacher");
-  return modelTeacher(model, runtime, options.data, o.taps, options.teacherLogits, o.task);
+  sample: SampleBatch,
+): Promise<OpenedTeacher> {
+  const { teacher, data } = options;
+  if (!teacher) return { teacher: undefined, notes: [], record: null };
+  if (typeof teacher === "function")
+    return { teacher: functionTeacher(teacher, o.taps, o.task), notes: [], record: null };
+  const file = await openModel(teacher, "teacher");
+  const { model, logits, notes } = await prepareTeacher(file, {
+    runtime,
+    batch: o.batch,
+    feeds: feederFor(file, data)(sample.inputs),
+    logits: options.teacherLogits,
+    activation: o.task.activation,
+    taps: o.taps.map((t) => t.teacher),
+  });
+  return {
+    teacher: await modelTeacher(model, runtime, data, o.taps, logits.value, o.task),
+    notes,
+    record: { logits: logits.value },
+  };
 }
 
 const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: t.dims });
 const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
-
-/** Sizes of the open dimensions behind the batch, as the data has them. */
-function openSizes(model: Model, feeds: Record<string, Tensor>): Record<string, number> {
-  const sizes: Record<string, number> = {};
-  for (const input of model.inputs)
-    input.dims.forEach((d, axis) => {
-      const size = feeds[input.name]?.dims[axis];
-      if (axis === 0 || typeof d === "number" || size === undefined) return;
-      sizes[d === "?" ? `${input.name}[${axis}]` : d] = size;
-    });
-  return sizes;
-}
 
 function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | undefined): void {
   if (!probe || sameShape(probe.logits.dims, logits)) return;
@@ -450,31 +467,14 @@ async function* evaluateTeacher(
   return found;
 }
 
-/** Evaluates the bytes of an exported student. */
-async function evaluateModel(
-  bytes: Uint8Array,
-  like: Model,
-  runtime: Runtime,
-  dataset: Dataset,
-  o: Resolved,
-  teacher: Predictions | undefined,
-  logits = like.graph.outputs[0]?.name ?? "",
-): Promise<Evaluation> {
-  const session = await runtime.load(bytes, { externalData: like.externalFiles });
-  try {
-    const feed: Feeder = feederFor(like, dataset);
-    return await evaluate(
-      async (inputs) => (await session.run(feed(inputs), [logits]))[logits] as Tensor,
-      dataset,
-      { batch: o.batch, teacher, task: o.task },
-    );
-  } finally {
-    await session.release();
-  }
-}
-
 /** What must be the same for a run to be continued, and what run.json records. */
-function identityOf(options: DistillOptions, o: Resolved, student: Model, strategy: AnyStrategy | undefined) {
+function identityOf(
+  options: DistillOptions,
+  o: Resolved,
+  student: Model,
+  strategy: AnyStrategy | undefined,
+  prepared: object,
+) {
   const { target, task, taskOptions, ...rest } = o;
   return {
     format: 1,
@@ -490,6 +490,7 @@ function identityOf(options: DistillOptions, o: Resolved, student: Model, strate
         typeof options.teacher === "string" ? options.teacher : options.teacher ? "(given in memory)" : null,
       samples: options.data.length,
       evaluationSamples: options.evaluation?.length ?? 0,
+      prepared,
     },
   };
 }

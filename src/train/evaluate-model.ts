@@ -1,19 +1,18 @@
 // Evaluates a model as it is, on a session of its own, also one that was made for a fixed batch.
-import { DistillError, didYouMean } from "../base/errors.ts";
-import { sizeOf, type Tensor, type TypedArray } from "../base/tensor.ts";
+import type { Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
+import { logitsOf, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
-import type { Predictions, Task } from "../tasks/index.ts";
+import { type Predictions, type Task, taskNamed } from "../tasks/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
-import { feederFor } from "./feeds.ts";
+import { openRunner } from "./model-runner.ts";
 
 export interface EvaluateModelOptions {
   readonly runtime: Runtime;
-  /** Samples at a time; default 128, or the batch that the model was made for. */
+  /** Samples at a time; default 128. Of no effect on a model that was made for a fixed batch. */
   readonly batch?: number | undefined;
-  /** The value that holds the logits; default: the first output. */
+  /** The value that holds the logits, or what is made of them by a Softmax and the like; default: the first output. */
   readonly logits?: string | undefined;
   /** Default: classification. */
   readonly task?: Task | undefined;
@@ -23,58 +22,33 @@ export interface EvaluateModelOptions {
 }
 
 /**
- * Metrics of a model on a data set. A model made for a fixed batch gets batches of that size, the last one filled up.
+ * Metrics of a model on a data set. A model made for a fixed batch gets batches of that size, the last one filled up; where it
+ * ends in a Softmax and the like, its logits are looked for before it (see `logitsOf`).
  *
- * Errors: E_NAME for logits that do not exist, E_DATA where model and data do not fit, E_ARGUMENT for a batch that the
- * model was not made for.
+ * Errors: E_NAME for logits that do not exist, E_DATA where model and data do not fit.
  */
 export async function evaluateModel(
   model: Model,
   dataset: Dataset,
   o: EvaluateModelOptions,
 ): Promise<Evaluation & { readonly batch: number }> {
-  const feed = feederFor(model, dataset);
-  const fixed = model.inputs.map((i) => i.dims[0]).find((d) => typeof d === "number");
-  if (fixed !== undefined && o.batch !== undefined && o.batch !== fixed)
-    throw new DistillError(
-      "E_ARGUMENT",
-      `${model.source}: made for a fixed batch of ${fixed}, not ${o.batch}; leave the batch size out`,
-    );
-  const batch = o.batch ?? fixed ?? 128;
-  const logits = o.logits ?? model.graph.outputs[0]?.name ?? "";
-  if (!model.graph.has(logits))
-    throw new DistillError(
-      "E_NAME",
-      `logits: ${model.source} has no value "${logits}".${didYouMean(
-        logits,
-        [...model.graph.values()].map((v) => v.name),
-      )}`,
-    );
-  const session = await o.runtime.load(withOutputs(model, [logits]), { externalData: model.externalFiles });
+  const { task = taskNamed() } = o;
+  const logits = logitsOf(model, o.logits, task.activation);
+  const runner = await openRunner(withLogits(model, logits), o.runtime, dataset, [logits.value]);
   try {
-    const run = async (inputs: readonly Tensor[]): Promise<Tensor> => {
-      const n = inputs[0]?.dims[0] ?? 0;
-      const full = fixed === undefined || n === fixed ? inputs : inputs.map((t) => resized(t, fixed));
-      const out = (await session.run(feed(full), [logits]))[logits] as Tensor;
-      return full === inputs ? out : resized(out, n);
-    };
-    const found = await evaluate(run, dataset, {
-      batch,
-      task: o.task,
-      teacher: o.teacher,
-      ...(o.onProgress && { onProgress: o.onProgress }),
-    });
-    return { ...found, batch };
+    const { fixedBatch } = runner;
+    const found = await evaluate(
+      async (inputs) => (await runner.run(inputs))[logits.value] as Tensor,
+      dataset,
+      {
+        batch: fixedBatch ?? o.batch ?? 128,
+        task,
+        teacher: o.teacher,
+        ...(o.onProgress && { onProgress: o.onProgress }),
+      },
+    );
+    return { ...found, batch: fixedBatch ?? o.batch ?? 128 };
   } finally {
-    await session.release();
+    await runner.release();
   }
-}
-
-/** The first `n` samples, zeros where there are fewer. */
-function resized(t: Tensor, n: number): Tensor {
-  const dims = [n, ...t.dims.slice(1)];
-  const from = t.data as Float32Array;
-  const data = new (from.constructor as Float32ArrayConstructor)(sizeOf(dims));
-  data.set(from.subarray(0, data.length));
-  return { dtype: t.dtype, dims, data: data as TypedArray };
 }

@@ -1,42 +1,102 @@
-// Fits a data set to a model: which of its inputs feeds which of the model's, checked before anything runs.
+// Fits a data set to a model: which of its inputs feeds which of the model's, checked before anything runs. Two models may
+// take different inputs out of one data set.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, type Tensor } from "../base/tensor.ts";
+import { type DType, formatShape, isFloat, newArray, type Tensor, type TypedArray } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { Dataset, DatasetInput } from "../data/dataset.ts";
 
 /** Turns the tensors of a batch, in the data set's order, into feeds by the model's input names. */
 export type Feeder = (inputs: readonly Tensor[]) => Record<string, Tensor>;
 
-/** @throws E_DATA where names, counts, shapes or element types do not fit. */
-export function feederFor(
-  model: { readonly source: string; readonly inputs: readonly ValueInfo[] },
-  dataset: Dataset,
-): Feeder {
-  const { inputs } = model;
-  if (inputs.length !== dataset.inputs.length)
-    throw new DistillError(
-      "E_DATA",
-      `${model.source} takes ${inputs.length} inputs (${inputs.map((i) => i.name).join(", ")}), the data set has ${dataset.inputs.length}`,
-    );
-  const order = inputs.map((input, i) => {
-    const named = dataset.inputs.findIndex((d) => d.name === input.name);
-    const at = named >= 0 ? named : i;
-    const given = dataset.inputs[at];
-    if (!given || (named < 0 && given.name !== undefined && inputs.some((x) => x.name === given.name)))
-      throw new DistillError(
-        "E_DATA",
-        `${model.source}: nothing in the data set feeds input "${input.name}"; it has ${dataset.inputs.map((d) => d.name ?? "(unnamed)").join(", ")}`,
-      );
+interface FedModel {
+  readonly source: string;
+  readonly inputs: readonly ValueInfo[];
+}
+
+/**
+ * An input of the model is fed by the data set's input of the same name; what is left, by inputs without a name, in order;
+ * or, if a single one is left on both sides, by that. Named inputs that the model does not take are passed over. Whole
+ * numbers are converted to the element type that the model wants (uint8, which is mostly pixels, not to floats).
+ *
+ * Errors: E_DATA where names, counts, shapes or element types do not fit; when fed, for a number that the model's element
+ * type does not hold.
+ */
+export function feederFor(model: FedModel, dataset: Pick<Dataset, "inputs">): Feeder {
+  const order = matchInputs(model, dataset.inputs).map((at, i) => {
+    const input = model.inputs[i] as ValueInfo;
+    const given = dataset.inputs[at] as DatasetInput;
     const wanted = input.dims.slice(1);
     const fits =
       wanted.length === given.dims.length &&
       wanted.every((d, k) => typeof d === "string" || d === given.dims[k]);
-    if (!fits || input.dtype !== given.dtype)
+    if (!fits || !convertible(given.dtype, input.dtype))
       throw new DistillError(
         "E_DATA",
         `${model.source}: input "${input.name}" takes ${input.dtype} ${formatShape(input.dims)}, the data set gives ${given.dtype} samples of ${formatShape(given.dims)}`,
       );
-    return { name: input.name, at };
+    return { input, at };
   });
-  return (tensors) => Object.fromEntries(order.map(({ name, at }) => [name, tensors[at] as Tensor]));
+  return (tensors) =>
+    Object.fromEntries(
+      order.map(({ input, at }) => [input.name, convert(tensors[at] as Tensor, input, model.source)]),
+    );
+}
+
+/** For each input of the model the place of the data set's input that feeds it. */
+function matchInputs(model: FedModel, given: readonly DatasetInput[]): number[] {
+  const found = model.inputs.map((input) => given.findIndex((d) => d.name === input.name));
+  const unnamed = given.flatMap((d, i) => (d.name === undefined ? [i] : []));
+  const open = found.flatMap((at, i) => (at < 0 ? [i] : []));
+  for (const i of open) found[i] = unnamed.shift() ?? -1;
+  const lacking = found.flatMap((at, i) => (at < 0 ? [i] : []));
+  const over = given.flatMap((_, i) => (found.includes(i) ? [] : [i]));
+  if (lacking.length === 1 && over.length === 1) found[lacking[0] as number] = over[0] as number;
+  else if (lacking.length > 0) throw notFed(model, model.inputs[lacking[0] as number] as ValueInfo, given);
+  if (unnamed.length > 0)
+    throw new DistillError(
+      "E_DATA",
+      `${model.source} takes ${model.inputs.length} inputs (${model.inputs.map((i) => i.name).join(", ")}), the data set has ${given.length}`,
+    );
+  return found;
+}
+
+/** What an input usually holds that exporters of transformers add. */
+const usual: readonly (readonly [RegExp, string])[] = [
+  [/attention.?mask/i, "all ones, where no sample is padded"],
+  [/token.?type|segment/i, "all zeros, for texts of one part"],
+  [/position.?ids/i, "0, 1, 2, … for every sample"],
+];
+
+function notFed(model: FedModel, input: ValueInfo, given: readonly DatasetInput[]): DistillError {
+  const has = given.map((d) => d.name ?? "(unnamed)").join(", ") || "no inputs";
+  const hint = usual.find(([name]) => name.test(input.name))?.[1];
+  return new DistillError(
+    "E_DATA",
+    `${model.source}: nothing in the data set feeds input "${input.name}", ${input.dtype} ${formatShape(input.dims)}; it has ${has}. Add an array of that name${hint ? ` (${hint})` : ""}`,
+  );
+}
+
+function convertible(from: DType, to: DType): boolean {
+  if (from === to) return true;
+  const whole = (t: DType): boolean => t !== "string" && !isFloat(t);
+  if (!whole(from)) return false;
+  return whole(to) || ((to === "float32" || to === "float64") && from !== "uint8");
+}
+
+function convert(t: Tensor, { name, dtype }: ValueInfo, source: string): Tensor {
+  if (t.dtype === dtype) return t;
+  const from = t.data as ArrayLike<number | bigint>;
+  const data = newArray(dtype, from.length);
+  const big = data instanceof BigInt64Array || data instanceof BigUint64Array;
+  for (let i = 0; i < from.length; i++) {
+    const value = from[i] as number | bigint;
+    data[i] = big ? BigInt(value) : dtype === "bool" ? Number(Number(value) !== 0) : Number(value);
+    // biome-ignore lint/suspicious/noDoubleEquals: 3n and 3 are the same number here.
+    if (!isFloat(dtype) && dtype !== "bool" && data[i] != value)
+      throw new DistillError(
+        "E_DATA",
+        `${source}: input "${name}" takes ${dtype}, which does not hold ${value}; save the data as ${dtype}`,
+      );
+  }
+  return { dtype, dims: t.dims, data: data as TypedArray };
 }

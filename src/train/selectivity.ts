@@ -4,14 +4,13 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf, type Tensor } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { targets } from "../ops/target.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { Matrix, SelectivityMetric, selectivityScores } from "../strategies/index.ts";
 import type { TapForm } from "../taps/tap-form.ts";
-import { feederFor } from "./feeds.ts";
 import { FormRunner } from "./form-runner.ts";
+import { openRunner } from "./model-runner.ts";
 
 export interface MeasureSelectivityOptions {
   readonly model: Model;
@@ -52,9 +51,8 @@ export async function measureSelectivity(
   o: MeasureSelectivityOptions,
 ): Promise<Record<string, MeasuredSelectivity>> {
   const { model, dataset, values } = o;
-  const feed = feederFor(model, dataset);
   const wanted = [...new Set(Object.values(values))];
-  const session = await o.runtime.load(withOutputs(model, wanted), { externalData: model.externalFiles });
+  const runner = await openRunner(model, o.runtime, dataset, wanted);
   const forms = new FormRunner(
     new Map(Object.keys(values).map((tap) => [tap, o.forms?.[tap] ?? {}])),
     o.runtime,
@@ -67,7 +65,7 @@ export async function measureSelectivity(
     for (const samples of evaluationBatches(count, batch)) {
       if ((samples[0] as number) >= count) break;
       const { inputs } = await dataset.read(samples);
-      const out = await session.run(feed(inputs), wanted);
+      const out = await runner.run(inputs);
       const tapped = await forms.run(
         Object.fromEntries(
           Object.entries(values).map(([tap, name]) => [tap, float32(name, out[name] as Tensor)]),
@@ -80,7 +78,7 @@ export async function measureSelectivity(
       }
     }
   } finally {
-    await session.release();
+    await runner.release();
     await forms.release();
   }
   const scored: Record<string, MeasuredSelectivity> = {};

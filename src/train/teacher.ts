@@ -4,9 +4,8 @@ import { sizeOf, type Tensor, type TensorType } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
-import { withOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
-import type { Runtime, Session } from "../runtime/session.ts";
+import type { Runtime } from "../runtime/session.ts";
 import { neuronAxisOf } from "../taps/neuron-layout.ts";
 import {
   type BatchAxis,
@@ -16,7 +15,7 @@ import {
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
-import { feederFor } from "./feeds.ts";
+import { openRunner } from "./model-runner.ts";
 
 export interface TeacherOutputs {
   /** float32, as the task takes them, samples in front: `[n, classes]` for a classification. */
@@ -63,24 +62,19 @@ export async function modelTeacher(
         "E_NAME",
         `${name ? `tap "${name}"` : "logits"}: the teacher ${model.source} has no value "${teacher}".${didYouMean(teacher, names)} \`onnx-distill inspect\` lists them.`,
       );
-  const feed = feederFor(model, dataset);
-  const wanted = [...new Set([logits, ...taps.map((t) => t.teacher)])];
-  const inner = wanted.filter((n) => !model.outputs.some((o) => o.name === n));
-  const session: Session = await runtime.load(withOutputs(model, inner), {
-    externalData: model.externalFiles,
-  });
+  const runner = await openRunner(model, runtime, dataset, [logits, ...taps.map((t) => t.teacher)]);
   const asLogits = logitsReader(task, logits);
   return {
     async run(inputs) {
-      const out = await session.run(feed(inputs), wanted);
+      const out = await runner.run(inputs);
       return {
         logits: asLogits(out[logits] as Tensor, inputs),
         taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
       };
     },
-    logits: async (inputs) => asLogits((await session.run(feed(inputs), [logits]))[logits] as Tensor, inputs),
+    logits: async (inputs) => asLogits((await runner.run(inputs, [logits]))[logits] as Tensor, inputs),
     neuronAxis: (name, rank) => neuronAxisOf(model.graph.find(name) as Value, rank),
-    release: () => session.release(),
+    release: () => runner.release(),
   };
 }
 

@@ -64,7 +64,7 @@ describe("demo", () => {
     const differ = Object.keys(distilled).filter(
       (key) => JSON.stringify(distilled[key]) !== JSON.stringify(labels[key]),
     );
-    expect(differ.sort()).toEqual(["strategy", "taps", "teacher"]);
+    expect(differ.sort()).toEqual(["prepared", "strategy", "taps", "teacher"]);
     const { final } = JSON.parse(readFileSync(at("demo/demo.json"), "utf8"));
     expect(final.models.map((m: { label: string }) => m.label)).toEqual([
       "teacher",

@@ -4,8 +4,9 @@ import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { int, ints } from "../../src/graph/graph.ts";
 import { withOutputs } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
-import { describeLogits, logitsOf, type OutputActivation, withLogits } from "../../src/prepare/logits.ts";
+import { describeLogits, logitsOf, withLogits } from "../../src/prepare/logits.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
+import type { OutputActivation } from "../../src/tasks/index.ts";
 import { type NodeLine, randomTensor, smallStudent } from "../compile/compile-model.ts";
 
 const constants = {

@@ -1,0 +1,92 @@
+// Runs a user's model, as it is, on batches of a data set: fed by the data set's inputs, in batches of the model's own size
+// where it was made for one.
+import { DistillError } from "../base/errors.ts";
+import { joinBatches, takeSamples } from "../base/samples.ts";
+import { formatShape, type Tensor } from "../base/tensor.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { withOutputs } from "../onnx/export-model.ts";
+import type { Model } from "../onnx/model.ts";
+import { fixedBatchOf } from "../prepare/fixed-batch.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { feederFor } from "./feeds.ts";
+
+export interface ModelRunner {
+  /** The batch size that the model was made for; undefined where it takes any. */
+  readonly fixedBatch: number | undefined;
+  /**
+   * The wanted values for a batch of any size [n, …], inputs in the data set's order; `only`: some of them. A model made for
+   * a fixed batch runs several times, the last batch filled up with the first sample. So does one that leaves its batch
+   * open and takes no more than one sample all the same, because its constants say so.
+   */
+  run(inputs: readonly Tensor[], only?: readonly string[]): Promise<Record<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+/**
+ * Errors: E_DATA where model and data do not fit, E_NAME for values that do not exist; when run, E_SHAPE for a value of a
+ * model of fixed batch that has the batch neither first nor second.
+ */
+export async function openRunner(
+  model: Model,
+  runtime: Runtime,
+  dataset: Pick<Dataset, "inputs">,
+  wanted: readonly string[],
+): Promise<ModelRunner> {
+  const feed = feederFor(model, dataset);
+  const names = [...new Set(wanted)];
+  const inner = names.filter((n) => !model.graph.outputs.some((o) => o.name === n));
+  const session = await runtime.load(withOutputs(model, inner), { externalData: model.externalFiles });
+  let fixedBatch = fixedBatchOf(model);
+
+  const inParts = async (inputs: readonly Tensor[], n: number, only: readonly string[], size: number) => {
+    const parts: Record<string, Tensor>[] = [];
+    for (let from = 0; from < n; from += size) {
+      const at = Array.from({ length: size }, (_, i) => (from + i < n ? from + i : 0));
+      parts.push(await session.run(feed(inputs.map((t) => takeSamples(t, at))), only));
+    }
+    const kept = Array.from({ length: n }, (_, i) => i);
+    return Object.fromEntries(
+      only.map((name) => {
+        const all = parts.map((p) => p[name] as Tensor);
+        const axis = batchAxis(all[0] as Tensor, name, size, model.source);
+        return [name, takeSamples(joinBatches(all, axis), kept, axis)];
+      }),
+    );
+  };
+
+  return {
+    get fixedBatch() {
+      return fixedBatch;
+    },
+    release: () => session.release(),
+    async run(inputs, only = names) {
+      const n = inputs[0]?.dims[0] ?? 0;
+      if (fixedBatch !== undefined && n !== fixedBatch) return inParts(inputs, n, only, fixedBatch);
+      try {
+        return await session.run(feed(inputs), only);
+      } catch (error) {
+        if (
+          fixedBatch !== undefined ||
+          n < 2 ||
+          !(error instanceof DistillError && error.code === "E_RUNTIME")
+        )
+          throw error;
+        const found = await inParts(inputs, n, only, 1).catch(() => {
+          throw error;
+        });
+        fixedBatch = 1;
+        return found;
+      }
+    },
+  };
+}
+
+/** Sequences may come with time in front. */
+function batchAxis({ dims }: Tensor, name: string, batch: number, source: string): number {
+  const axis = dims.slice(0, 2).indexOf(batch);
+  if (axis >= 0) return axis;
+  throw new DistillError(
+    "E_SHAPE",
+    `${source}: made for a batch of ${batch}, and "${name}" is ${formatShape(dims)}, which does not begin with it; take another value, or export the model with a dynamic first dimension`,
+  );
+}
