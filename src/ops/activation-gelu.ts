@@ -72,6 +72,14 @@ const fastGelu = defineOp({
   emit: ({ b, x, has }) => [tanhGelu(b, has(1) ? b.add(x(0), x(1)) : x(0))],
 });
 
+/** y = x · σ(αx), α = 1 by default. Ramachandran et al. 2017. */
+const swish = defineOp({
+  op: "Swish",
+  versions: [24],
+  composed: true,
+  emit: ({ b, x, attr }) => [b.mul(x(0), b.sigmoid(b.scale(x(0), attr.float("alpha", 1))))],
+});
+
 /** y = x · σ(αx), α = 1.702 by default. */
 const quickGelu = defineOp({
   op: "QuickGelu",
@@ -81,4 +89,4 @@ const quickGelu = defineOp({
   emit: ({ b, x, attr }) => [b.mul(x(0), b.sigmoid(b.scale(x(0), attr.float("alpha", 1.702))))],
 });
 
-export const geluOps: readonly OpDefinition[] = [gelu, microsoftGelu, biasGelu, fastGelu, quickGelu];
+export const geluOps: readonly OpDefinition[] = [gelu, microsoftGelu, biasGelu, fastGelu, quickGelu, swish];

@@ -159,6 +159,18 @@ const mish = defineOp({
   emit: ({ b, x }) => [b.mul(x(0), b.tanh(b.node("Softplus", [x(0)])))],
 });
 
+/** y = x + bias for x < −λ, x − bias for x > λ, else 0;  dx = dy outside of [−λ, λ], else 0. */
+const shrink = defineOp({
+  op: "Shrink",
+  versions: [9],
+  composed: true,
+  emit: ({ b, x, attr }) => {
+    const [lambda, bias] = [attr.float("lambd", 0.5), attr.float("bias", 0)];
+    const below = b.where(b.less(x(0), b.like(x(0), -lambda)), b.shift(x(0), bias), b.like(x(0), 0));
+    return [b.where(b.greater(x(0), b.like(x(0), lambda)), b.shift(x(0), -bias), below)];
+  },
+});
+
 /** y = x for x > α, else 0;  dx = dy for x > α, else 0. */
 const thresholdedRelu = defineOp({
   op: "ThresholdedRelu",
@@ -183,6 +195,7 @@ export const activationOps: readonly OpDefinition[] = [
   softsign,
   mish,
   thresholdedRelu,
+  shrink,
   ...geluOps,
   ...softmaxOps,
 ];

@@ -1,5 +1,5 @@
 // Einsum as transposes, reshapes and matrix products, two operands at a time from the left, so its gradient follows.
-// Left out, with an error: a label twice in one operand (diagonals). Source: ONNX operator specification, Einsum-12.
+// Source: ONNX operator specification, Einsum-12.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
@@ -36,14 +36,14 @@ const einsum = defineOp({
 function parse(
   b: Builder,
   equation: string,
-  values: readonly Value[],
+  given: readonly Value[],
   where: string,
 ): { operands: Labelled[]; output: string[] } {
   const fail = (why: string) => new DistillError("E_OP", `${where}: equation "${equation}" ${why}`);
   const [left = "", right] = equation.replaceAll(" ", "").split("->");
   const terms = left.split(",");
-  if (terms.length !== values.length)
-    throw fail(`has ${terms.length} operands, but ${values.length} are given`);
+  if (terms.length !== given.length)
+    throw fail(`has ${terms.length} operands, but ${given.length} are given`);
   // "..." stands for as many axes as are left over, counted from the last: "…0" is the last of them.
   let dots = 0;
   const expand = (term: string, rank: number): string[] =>
@@ -51,14 +51,15 @@ function parse(
       l === "…" ? Array.from({ length: rank }, (_, i) => `…${rank - 1 - i}`) : [l],
     );
   const all = terms.map((term, i) => {
-    const dims = b.dims(values[i] as Value);
+    const dims = b.dims(given[i] as Value);
     const rank = term.includes("...") ? dims.length - (term.length - 3) : 0;
     dots = Math.max(dots, rank);
     const labels = expand(term, rank);
     if (labels.length !== dims.length) throw fail(`gives ${labels.length} labels to ${formatShape(dims)}`);
-    if (new Set(labels).size !== labels.length) throw fail("takes a diagonal, which is not supported");
     return labels;
   });
+  const flat = all.flat();
+  const values = given.map((value, i) => diagonals(b, value, all[i] as string[], fail));
   const sizes = new Map<string, number>();
   all.forEach((labels, i) => {
     labels.forEach((label, k) => {
@@ -68,7 +69,6 @@ function parse(
       sizes.set(label, Math.max(known, d));
     });
   });
-  const flat = all.flat();
   const output =
     right === undefined
       ? [
@@ -91,6 +91,25 @@ function parse(
     };
   });
   return { operands, output };
+}
+
+/** Where a label stands twice in an operand: the diagonal, under the label once, at the end. `labels` is changed with it. */
+function diagonals(b: Builder, given: Value, labels: string[], fail: (why: string) => DistillError): Value {
+  let value = given;
+  for (;;) {
+    const second = labels.findIndex((l, i) => labels.indexOf(l) < i);
+    if (second < 0) return value;
+    const label = labels[second] as string;
+    const first = labels.indexOf(label);
+    const dims = b.dims(value);
+    const [n, m] = [dims[first] as number, dims[second] as number];
+    if (n !== m) throw fail(`gives "${label}" both to ${n} and to ${m}`);
+    const rest = labels.map((_, i) => i).filter((i) => i !== first && i !== second);
+    const lead = rest.map((i) => dims[i] as number);
+    const square = b.reshape(b.transpose(value, [...rest, first, second]), [...lead, n * n]);
+    value = b.slice(square, [0], [n * n], [lead.length], [n + 1]);
+    labels.splice(0, labels.length, ...rest.map((i) => labels[i] as string), label);
+  }
 }
 
 /** Sums over the axes whose labels nobody wants. */

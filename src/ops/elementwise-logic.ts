@@ -8,6 +8,10 @@ import { broadcastDims, broadcasting, comparing, sameAsFirst, sameDType } from "
 const compare = (op: string, versions: readonly number[]) =>
   defineOp({ op, versions, emit: oneNode, infer: comparing, grad: zero });
 
+/** An op on whole numbers, bit by bit. */
+const bitwise = (op: string, versions: readonly number[]) =>
+  defineOp({ op, versions, emit: oneNode, infer: broadcasting, grad: zero });
+
 /** A question about each element. */
 const test = (op: string, versions: readonly number[]) =>
   defineOp({
@@ -67,6 +71,11 @@ export const logicOps: readonly OpDefinition[] = [
   compare("And", [7]),
   compare("Or", [7]),
   compare("Xor", [7]),
+  bitwise("BitwiseAnd", [18]),
+  bitwise("BitwiseOr", [18]),
+  bitwise("BitwiseXor", [18]),
+  bitwise("BitwiseNot", [18]),
+  bitwise("BitShift", [11]),
   not,
   test("IsNaN", [9, 13, 20]),
   test("IsInf", [10, 20]),

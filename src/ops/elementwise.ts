@@ -1,11 +1,12 @@
-// Arithmetic and functions of one element: Add … Cos, rounding, casts, Clip, Dropout, Identity. Comparisons and what
-// depends on them (Where, Min, Max) are in elementwise-logic.ts. Conventions at kinks are PyTorch's.
+// Arithmetic and functions of one element: Add … Erf, rounding, casts, Clip, Dropout, Identity. Comparisons and what
+// depends on them (Where, Min, Max) are in elementwise-logic.ts, sines and their kin in elementwise-trigonometric.ts. Conventions at kinks are PyTorch's.
 import { DistillError } from "../base/errors.ts";
 import { isFloat } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import { type Builder, dtypeFromOnnx } from "./builder.ts";
 import { defineOp, type EmitRule, type GradEntry, notDifferentiable, oneNode, zero } from "./define.ts";
 import { logicOps } from "./elementwise-logic.ts";
+import { trigonometricOps } from "./elementwise-trigonometric.ts";
 import { signMask } from "./gate.ts";
 import { broadcastDims, broadcasting, sameAsFirst } from "./infer.ts";
 
@@ -106,24 +107,6 @@ const erf = defineOp({
   emit: oneNode,
   infer: sameAsFirst,
   grad: ({ b, x, dy }) => [() => b.mul(dy(0), b.scale(b.exp(b.neg(b.square(x(0)))), 2 / Math.sqrt(Math.PI)))],
-});
-
-/** y = sin x;  dx = dy · cos x. */
-const sin = defineOp({
-  op: "Sin",
-  versions: [7, 22],
-  emit: oneNode,
-  infer: sameAsFirst,
-  grad: ({ b, x, dy }) => [() => b.mul(dy(0), b.node("Cos", [x(0)]))],
-});
-
-/** y = cos x;  dx = −dy · sin x. */
-const cos = defineOp({
-  op: "Cos",
-  versions: [7, 22],
-  emit: oneNode,
-  infer: sameAsFirst,
-  grad: ({ b, x, dy }) => [() => b.neg(b.mul(dy(0), b.node("Sin", [x(0)])))],
 });
 
 /**
@@ -300,8 +283,6 @@ export const elementwiseOps = [
   log,
   reciprocal,
   erf,
-  sin,
-  cos,
   pow,
   step("Floor", [6, 13]),
   step("Ceil", [6, 13]),
@@ -316,4 +297,5 @@ export const elementwiseOps = [
   sum,
   mean,
   ...logicOps,
+  ...trigonometricOps,
 ];

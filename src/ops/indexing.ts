@@ -115,21 +115,29 @@ function fullTuples(b: Builder, indices: Value, batch: number): Value {
   return b.concat([...own, indices], lead.length);
 }
 
-/** Gradients of both scatters: what was overwritten has none, what was written has that of its place. */
-function scatterGrad(
-  c: GradContext,
-  clear: (dy: Value, zeros: Value) => Value,
-  read: (dy: Value) => Value,
-): readonly GradEntry[] {
-  const { b, dy, dims, attr } = c;
+/** How a scatter's gradient moves values: sets places to zero, reads places, adds up what was written to them. */
+interface Moves {
+  readonly clear: (dy: Value) => Value;
+  readonly read: (v: Value) => Value;
+  readonly addUp: (updates: Value) => Value;
+}
+
+/**
+ * Gradients of both scatters. What was overwritten has none, what was written or added has that of its place. An extremum
+ * has that of its place, shared equally between all that are equal to it, as torch.scatter_reduce does. A product has no rule.
+ */
+function scatterGrad(c: GradContext, { clear, read, addUp }: Moves): readonly GradEntry[] {
+  const { b, x, y, dy, attr } = c;
   const reduction = attr.string("reduction");
-  if (reduction !== "none" && reduction !== "add") return [notDifferentiable, zero, notDifferentiable];
-  return [
-    () =>
-      reduction === "add" ? dy(0) : clear(dy(0), b.full({ dtype: typeOf(dy(0)).dtype, dims: dims(2) }, 0)),
-    zero,
-    () => read(dy(0)),
-  ];
+  if (reduction === "none" || reduction === "add")
+    return [() => (reduction === "add" ? dy(0) : clear(dy(0))), zero, () => read(dy(0))];
+  if (reduction !== "max" && reduction !== "min") return [notDifferentiable, zero, notDifferentiable];
+  const { dtype } = typeOf(x(0));
+  const kept = (): Value => b.cast(b.equal(x(0), y(0)), dtype);
+  const taken = (): Value => b.cast(b.equal(x(2), read(y(0))), dtype);
+  // A place that is not the data's own has at least one update that is its extremum, so that the count is never 0.
+  const share = (): Value => b.div(dy(0), b.add(kept(), addUp(taken())));
+  return [() => b.mul(kept(), share()), zero, () => b.mul(taken(), read(share()))];
 }
 
 const sameAsData: InferRule = (c) => [{ dtype: sameDType(c, [0, 2]), dims: c.dims(0) }];
@@ -148,12 +156,16 @@ const scatterElements = defineOp({
   }),
   infer: sameAsData,
   grad: (c) => {
+    const { b, x, dims } = c;
     const axis = int(c.attr.int("axis"));
-    return scatterGrad(
-      c,
-      (dy, zeros) => c.b.node("ScatterElements", [dy, c.x(1), zeros], { axis, reduction: string("none") }),
-      (dy) => c.b.node("GatherElements", [dy, c.x(1)], { axis }),
-    );
+    const onto = (to: Value, updates: Value, reduction: string): Value =>
+      b.node("ScatterElements", [to, x(1), updates], { axis, reduction: string(reduction) });
+    const zeros = (i: number): Value => b.full({ dtype: typeOf(x(0)).dtype, dims: dims(i) }, 0);
+    return scatterGrad(c, {
+      clear: (dy) => onto(dy, zeros(2), "none"),
+      read: (v) => b.node("GatherElements", [v, x(1)], { axis }),
+      addUp: (updates) => onto(zeros(0), updates, "add"),
+    });
   },
 });
 
@@ -175,12 +187,17 @@ const scatterND = defineOp({
   versions: [11, 13, 16, 18],
   emit: oneOutput((c) => c.b.node("ScatterND", [c.x(0), c.x(1), c.x(2)], { reduction: reductionOf(c) })),
   infer: sameAsData,
-  grad: (c) =>
-    scatterGrad(
-      c,
-      (dy, zeros) => c.b.node("ScatterND", [dy, c.x(1), zeros], { reduction: string("none") }),
-      (dy) => c.b.node("GatherND", [dy, c.x(1)], { batch_dims: int(0) }),
-    ),
+  grad: (c) => {
+    const { b, x, dims } = c;
+    return scatterGrad(c, {
+      clear: (dy) => {
+        const zeros = b.full({ dtype: typeOf(dy).dtype, dims: dims(2) }, 0);
+        return b.node("ScatterND", [dy, x(1), zeros], { reduction: string("none") });
+      },
+      read: (v) => b.node("GatherND", [v, x(1)], { batch_dims: int(0) }),
+      addUp: (updates) => scatterAdd(b, dims(0), x(1), updates),
+    });
+  },
 });
 
 /** y[…, k, …] = values[1] where k is the index, else values[0]; a new axis of length depth. */
@@ -203,6 +220,20 @@ const oneHot = defineOp({
   }),
 });
 
+/** The entries of x along axis (of all of x in a row, without an axis) where the condition, known before training, holds. */
+const compress = defineOp({
+  op: "Compress",
+  versions: [9, 11],
+  composed: true,
+  emit: oneOutput((c) => {
+    const { b } = c;
+    const dims = b.dims(c.x(0));
+    const kept = c.numbers(1).flatMap((holds, i) => (holds ? [i] : []));
+    if (!c.attr.has("axis")) return pickAlong(b, b.reshape(c.x(0), [sizeOf(dims)]), 0, kept);
+    return pickAlong(b, c.x(0), axisOf(c.attr.int("axis"), dims.length, c.where), kept);
+  }),
+});
+
 export const indexingOps: readonly OpDefinition[] = [
   gather,
   gatherElements,
@@ -211,4 +242,5 @@ export const indexingOps: readonly OpDefinition[] = [
   scatter,
   scatterND,
   oneHot,
+  compress,
 ];

@@ -1,4 +1,4 @@
-// Pools: MaxPool, AveragePool, their global forms, and MaxUnpool, which the gradient of MaxPool is made of.
+// Pools: MaxPool, AveragePool, LpPool, their global forms, and MaxUnpool, which the gradient of MaxPool is made of.
 // Of equal maxima the first in row-major order gets the gradient, as in PyTorch (max_pool2d, adaptive_max_pool2d).
 // Source: ONNX operator specification, MaxPool-12, AveragePool-19, GlobalAveragePool-1, GlobalMaxPool-1, MaxUnpool-11.
 import { DistillError } from "../base/errors.ts";
@@ -147,9 +147,56 @@ const maxUnpool = defineOp({
   ],
 });
 
+/** y = (Σ |x|ᵖ over each window)^(1/p), 0 where nothing is but zeros; p = 2 by default. Padding adds nothing. */
+const lpPool = defineOp({
+  op: "LpPool",
+  versions: [2, 11, 18, 22],
+  composed: true,
+  emit: ({ b, x, attr, where }) => {
+    const { window, spatial, out } = readPool(attr, b.dims(x(0)), where);
+    const p = attr.int("p", 2);
+    // Windows that reach beyond the end are cut there or padded with zeros: the same sum.
+    const around = paddedTo(window, spatial, out);
+    const padded = b.pad(power(b, x(0), p), [0, 0, ...around.begin], [0, 0, ...around.end]);
+    const bare = { ...around, begin: fill(spatial, 0), end: fill(spatial, 0) };
+    const mean = b.node("AveragePool", [padded], { ...windowAttributes(bare), count_include_pad: int(0) });
+    return [root(b, b.scale(mean, sizeOf(window.kernel)), p)];
+  },
+});
+
+/** y = (Σ |x|ᵖ over all positions)^(1/p); p = 2 by default. */
+const globalLpPool = defineOp({
+  op: "GlobalLpPool",
+  versions: [2, 22],
+  composed: true,
+  emit: ({ b, x, attr, where }) => {
+    const dims = globalDims(b.dims(x(0)), where);
+    const p = attr.int("p", 2);
+    const axes = dims.map((_, i) => i).slice(2);
+    return [root(b, b.reduceSum(power(b, x(0), p), axes, true), p)];
+  },
+});
+
+/** |x|ᵖ for a whole p. */
+function power(b: Builder, x: Value, p: number): Value {
+  if (p === 2) return b.square(x);
+  return p === 1 ? b.abs(x) : b.pow(b.abs(x), b.like(x, p));
+}
+
+/** x^(1/p) for x >= 0, without a gradient at 0, where its slope is infinite. */
+function root(b: Builder, x: Value, p: number): Value {
+  if (p === 1) return x;
+  const nothing = b.equal(x, b.like(x, 0));
+  const safe = b.where(nothing, b.like(x, 1), x);
+  const y = p === 2 ? b.sqrt(safe) : b.pow(safe, b.like(x, 1 / p));
+  return b.where(nothing, b.like(x, 0), y);
+}
+
 export const poolingOps: readonly OpDefinition[] = [
   maxPool,
   averagePool,
+  lpPool,
+  globalLpPool,
   globalAveragePool,
   globalMaxPool,
   maxUnpool,

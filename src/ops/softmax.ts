@@ -1,8 +1,8 @@
-// Softmax and LogSoftmax. Before opset 13 they looked at the input as a matrix, cut before `axis` (default 1); from opset 13
+// Softmax, LogSoftmax and Hardmax. Before opset 13 they looked at the input as a matrix, cut before `axis` (default 1); from opset 13
 // they run along `axis` alone (default −1).
-import { sizeOf } from "../base/tensor.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "./builder.ts";
+import { sizeOf, tensor } from "../base/tensor.ts";
+import { typeOf, type Value } from "../graph/graph.ts";
+import { type Builder, int } from "./builder.ts";
 import { defineOp, type EmitRule, type OpDefinition } from "./define.ts";
 import { axisOf, sameAsFirst } from "./infer.ts";
 
@@ -42,4 +42,22 @@ const logSoftmax = defineOp({
   ],
 });
 
-export const softmaxOps: readonly OpDefinition[] = [softmax, logSoftmax];
+/** y = 1 at the first maximum along the axis, 0 elsewhere; piecewise constant, so it passes no gradient. */
+const hardmax = defineOp({
+  op: "Hardmax",
+  versions: [1, 11, 13],
+  composed: true,
+  emit: alongAxis((b, x, axis) => {
+    const { dtype, dims } = typeOf(x);
+    const first = b.node("ArgMax", [x], { axis: int(axis), keepdims: int(1), select_last_index: int(0) });
+    const count = dims[axis] as number;
+    const positions = tensor(
+      "int64",
+      Array.from({ length: count }, (_, i) => i),
+      dims.map((_, i) => (i === axis ? count : 1)),
+    );
+    return b.cast(b.equal(first, b.constant(positions, "positions")), dtype);
+  }),
+});
+
+export const softmaxOps: readonly OpDefinition[] = [softmax, logSoftmax, hardmax];

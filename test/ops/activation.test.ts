@@ -81,6 +81,14 @@ const samples: Samples = {
     sample("ThresholdedRelu", "default", [1]),
     sample("ThresholdedRelu", "alpha 0.5", [0.5], { alpha: float(0.5) }),
   ],
+  Shrink: [
+    sample("Shrink", "default", [-0.5, 0.5]),
+    sample("Shrink", "lambd, bias", [-1, 1], { lambd: float(1), bias: float(0.4) }),
+  ],
+  Swish: [
+    sample("Swish", "default", [], {}, [[5]], { opset: 24 }),
+    sample("Swish", "alpha", [], { alpha: float(1.5) }, [[5]], { opset: 24 }),
+  ],
   Gelu: [sample("Gelu", "exact", []), sample("Gelu", "tanh", [], { approximate: string("tanh") })],
   "com.microsoft::Gelu": [sample("Gelu", "exact", [], {}, [[5]], microsoft)],
   "com.microsoft::BiasGelu": [sample("BiasGelu", "exact", [], {}, [[3, 4], [4]], microsoft)],
@@ -94,6 +102,12 @@ const samples: Samples = {
   ],
   Softmax: softmaxes("Softmax"),
   LogSoftmax: softmaxes("LogSoftmax"),
+  Hardmax: softmaxes("Hardmax").map((s) => ({
+    ...s,
+    name: `${s.name}, passes no gradient`,
+    inputs: s.inputs.map((i) => ({ ...i, distinct: true })),
+    build: (b, x) => b.mul(s.build(b, x as Value) as Value, x as Value),
+  })),
 };
 
 checkFamily(activationOps, samples, ["cpu", "webgpu"]);

@@ -30,11 +30,15 @@ testNodes(einsumOps, [
   sum(" i j , j -> i ", [2, 3], [3]),
   sum("ij,jk,kl->il", [2, 3], [3, 2], [2, 4]),
   sum("ij,ij,ij->ij", [2, 3], [2, 3], [2, 3]),
+  sum("ii->i", [3, 3]),
+  sum("ii", [3, 3]),
+  sum("bii->bi", [2, 3, 3]),
+  sum("iji,jk->ik", [3, 2, 3], [2, 2]),
 ]);
 
 describe("refusals", () => {
   it.each([
-    ["ii->i", [[2, 2]], "takes a diagonal, which is not supported"],
+    ["ii->i", [[2, 3]], 'gives "i" both to 2 and to 3'],
     ["ij,jk->ik", [[2, 2]], "has 2 operands, but 1 are given"],
     ["ijk->i", [[2, 2]], "gives 3 labels to [2,2]"],
     [

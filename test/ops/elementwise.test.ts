@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.ts";
 import { type DType, type NumericDType, type Tensor, tensor, toNumbers } from "../../src/base/tensor.ts";
-import { type Attributes, float, int, typeOf, type Value } from "../../src/graph/graph.ts";
+import { type Attributes, float, int, string, typeOf, type Value } from "../../src/graph/graph.ts";
 import type { Builder } from "../../src/ops/builder.ts";
 import { elementwiseOps } from "../../src/ops/elementwise.ts";
 import { newBuilder } from "../../src/ops/index.ts";
@@ -80,6 +80,23 @@ const binary = (op: string, second: (...dims: number[]) => InputSpec = (...dims)
   sample(op, "a scalar", [[2, 3], second()]),
   { ...sample(op, "one input twice", []), inputs: [second(3)], build: (b, x) => emit(b, op, [x, x]) },
 ];
+const inside = (...dims: number[]): InputSpec => ({ dims, low: -0.9, high: 0.9 });
+/** Whole numbers made of x and its double pick out bits; they pass no gradient, their factor does. */
+const bitwise = (op: string, attributes: Attributes = {}): Sample[] => [
+  {
+    name: `${op}: passes no gradient`,
+    inputs: [
+      { dims: [3, 4], low: 0.5, high: 7, kinks: [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5] },
+    ],
+    build: (b, x) => {
+      const dtype = op === "BitShift" ? "uint32" : "int32";
+      const number = (v: Value): Value => b.cast(v, dtype);
+      const inputs = [number(x as Value), number(b.scale(x as Value, 2))];
+      const bits = emit(b, op, inputs.slice(0, op === "BitwiseNot" ? 1 : 2), attributes);
+      return b.mul(b.cast(bits, typeOf(x as Value).dtype), x as Value);
+    },
+  },
+];
 const roundings = (op: string): Sample[] => [
   {
     name: `${op}: passes no gradient`,
@@ -102,6 +119,20 @@ const samples: Samples = {
   Erf: [sample("Erf", "plain", [[2, 3]])],
   Sin: [sample("Sin", "plain", [[2, 3]])],
   Cos: [sample("Cos", "plain", [[2, 3]])],
+  Tan: [sample("Tan", "plain", [{ dims: [2, 3], low: -1.2, high: 1.2 }])],
+  Asin: [sample("Asin", "plain", [inside(2, 3)])],
+  Acos: [sample("Acos", "plain", [inside(2, 3)])],
+  Atan: [sample("Atan", "plain", [[2, 3]], {}, [], 22)],
+  Sinh: [sample("Sinh", "plain", [[2, 3]])],
+  Cosh: [sample("Cosh", "plain", [[2, 3]])],
+  Asinh: [sample("Asinh", "plain", [[2, 3]], {}, [], 9)],
+  Acosh: [sample("Acosh", "plain", [{ dims: [2, 3], low: 1.1, high: 4 }])],
+  Atanh: [sample("Atanh", "plain", [inside(2, 3)])],
+  BitwiseAnd: bitwise("BitwiseAnd"),
+  BitwiseOr: bitwise("BitwiseOr"),
+  BitwiseXor: bitwise("BitwiseXor"),
+  BitwiseNot: bitwise("BitwiseNot"),
+  BitShift: bitwise("BitShift", { direction: string("LEFT") }),
   Pow: [
     sample("Pow", "both differentiated", [positive(2, 3), [2, 3]]),
     sample("Pow", "both broadcast", [positive(2, 1, 2), [3, 1]]),

@@ -39,6 +39,13 @@ testNodes(indexingOps, [
   node("ScatterND", [[4, 2], at([2, 0], [2, 1]), [2, 2]], {}, { opset: 11 }),
   node("ScatterND", [[4, 2], at([2, 0, -1, 1], [2, 2]), [2]]),
   node("ScatterND", [[4, 2], at([2, 2, 0], [3, 1]), [3, 2]], onto("add"), { opset: 18 }),
+  ...["max", "min"].flatMap((name) => [
+    node("ScatterElements", [[3, 3], at([1, 0, 1, -1, 2, 2], [2, 3]), [2, 3]], onto(name), { opset: 18 }),
+    node("ScatterND", [[4, 2], at([2, 2, 0], [3, 1]), [3, 2]], onto(name), { opset: 18 }),
+  ]),
+  node("Compress", [[3, 4], tensor("bool", [0, 1, 1])], axis(0)),
+  node("Compress", [[3, 4], tensor("bool", [1, 0, 0, 1])], axis(-1), { opset: 9 }),
+  node("Compress", [[2, 3], tensor("bool", [0, 1, 0, 1, 1])]),
   node("OneHot", [i64(0, 2, -1, 3, 7), tensor("int64", [3], []), [2]]),
   node("OneHot", [at([0, 1, 1, 2], [2, 2]), i64(3), [2]], axis(1), { opset: 9 }),
   node("OneHot", [i64(1, 0), i64(2), tensor("float32", [0, 1])], axis(0)),

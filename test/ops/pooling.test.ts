@@ -32,7 +32,14 @@ const ceil = { ceil_mode: int(1) };
 const counted = { count_include_pad: int(1) };
 const square = (k: number, s: number, p = 0) => window([k, k], [s, s], [p, p, p, p]);
 
-type OpName = "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "MaxUnpool";
+type OpName =
+  | "MaxPool"
+  | "AveragePool"
+  | "LpPool"
+  | "GlobalLpPool"
+  | "GlobalAveragePool"
+  | "GlobalMaxPool"
+  | "MaxUnpool";
 
 const samples: Record<OpName, Sample[]> = {
   MaxPool: [
@@ -51,6 +58,33 @@ const samples: Record<OpName, Sample[]> = {
     max("1-D", [2, 2, 7], window([3], [2], [1, 1])),
     max("ceil mode, tiling beyond the end", [1, 2, 5, 4], { ...square(2, 2), ...ceil }),
     max("3-D", [1, 2, 4, 3, 4], window([2, 2, 2], [2, 1, 2])),
+  ],
+  LpPool: [
+    sample("LpPool", "2x2", [2, 2, 4, 6], square(2, 2), 7),
+    sample("LpPool", "p 3, padded, remainder", [1, 2, 5, 5], { ...square(3, 2, 1), p: int(3) }),
+    sample(
+      "LpPool",
+      "p 1, ceil mode, dilated",
+      [1, 1, 6, 5],
+      {
+        ...square(2, 2),
+        p: int(1),
+        ...ceil,
+        dilations: ints([2, 1]),
+      },
+      18,
+    ),
+    sample(
+      "LpPool",
+      "1-D, SAME_UPPER",
+      [1, 2, 5],
+      { ...window([3], [2]), auto_pad: string("SAME_UPPER") },
+      11,
+    ),
+  ],
+  GlobalLpPool: [
+    sample("GlobalLpPool", "default", [2, 3, 2, 2]),
+    sample("GlobalLpPool", "p 3", [2, 2, 4], { p: int(3) }, 22),
   ],
   AveragePool: [
     average("2x2", [2, 2, 4, 6], square(2, 2)),

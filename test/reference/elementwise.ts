@@ -187,6 +187,14 @@ export const elementwise: OperatorTable = {
   Sin: plain(Math.sin),
   Cos: plain(Math.cos),
   Tan: plain(Math.tan),
+  Asin: plain(Math.asin),
+  Acos: plain(Math.acos),
+  Atan: plain(Math.atan),
+  Sinh: plain(Math.sinh),
+  Cosh: plain(Math.cosh),
+  Asinh: plain(Math.asinh),
+  Acosh: plain(Math.acosh),
+  Atanh: plain(Math.atanh),
   Identity: plain((x) => x),
   Clip: clip,
 
@@ -238,6 +246,14 @@ export const elementwise: OperatorTable = {
   Or: binary((a, b) => a | b, "bool"),
   Xor: binary((a, b) => a ^ b, "bool"),
   Not: plain((x) => 1 - x),
+  BitwiseAnd: binary((a, b) => a & b),
+  BitwiseOr: binary((a, b) => a | b),
+  BitwiseXor: binary((a, b) => a ^ b),
+  BitwiseNot: plain((x) => ~x),
+  BitShift: (inputs, a) => {
+    const left = a.text("direction") === "LEFT";
+    return zip(need(inputs, 0), need(inputs, 1), (x, n) => (left ? x << n : x >>> n));
+  },
   Where: where,
   IsNaN: (inputs) => map(need(inputs, 0), (x) => Number(Number.isNaN(x)), "bool"),
   IsInf: (inputs, a) => {
