@@ -7,7 +7,7 @@ import type { Graph, Node, Value } from "../graph/graph.ts";
 import { type AddedNode, editModel } from "../onnx/edit-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { AttributeReader } from "../ops/attributes.ts";
-import type { OutputActivation } from "../tasks/index.ts";
+import type { OutputKind } from "../strategies/index.ts";
 
 export interface Logits {
   /** The value that holds the logits, in the model that `withLogits` gives. */
@@ -26,7 +26,7 @@ export interface Logits {
  * The logits behind `output` (default: the first output of floats). For "softmax" (the default), the input of a final
  * Softmax or LogSoftmax, also spelled out (Exp, ReduceSum, Div; Log of a Softmax; x − ReduceLogSumExp(x)); for "sigmoid",
  * that of a final Sigmoid; looked for through Identity, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Cast, Dropout,
- * × 1 and + 0; a ZipMap stands for its tensor. For "none", the output as it is. An activation over the batch (axis 0) is none of these.
+ * × 1 and + 0; a ZipMap stands for its tensor. For "identity", the output as it is. An activation over the batch (axis 0) is none of these.
  *
  * Errors: E_NAME for an output that does not exist, with the nearest names; E_MODEL for a model without an output of floats.
  *
@@ -38,7 +38,7 @@ export interface Logits {
 export function logitsOf(
   model: Model,
   output?: string,
-  activation: OutputActivation = "softmax",
+  activation: OutputKind = "softmax",
   who = "",
 ): Logits {
   let found = output === undefined ? firstFloatOutput(model) : valueNamed(model, output, who);
@@ -46,7 +46,7 @@ export function logitsOf(
   while (found.producer && isZipMap(found.producer)) found = found.producer.inputs[0] as Value;
   const { views, value } = throughViews(model.graph, found);
   const end = activationAt(model.graph, value);
-  if (!end || activation === "none") return { value: found.name, output: found.name, added: [] };
+  if (!end || activation === "identity") return { value: found.name, output: found.name, added: [] };
   const { op, node } = end;
   if (end.kind !== activation)
     return { value: found.name, output: found.name, unexpected: { op, node: node.name }, added: [] };
@@ -143,7 +143,7 @@ function passedOn(graph: Graph, node: Node): Value | undefined {
 }
 
 interface End {
-  readonly kind: OutputActivation;
+  readonly kind: OutputKind;
   readonly op: string;
   readonly node: Node;
   readonly logits: Value;
@@ -153,7 +153,7 @@ function activationAt(graph: Graph, value: Value): End | undefined {
   const node = value.producer;
   const x = node?.inputs[0];
   if (!node || !x || node.domain !== "") return undefined;
-  const end = (kind: OutputActivation, op: string, logits: Value): End => ({ kind, op, node, logits });
+  const end = (kind: OutputKind, op: string, logits: Value): End => ({ kind, op, node, logits });
   if (node.op === "Sigmoid") return end("sigmoid", "Sigmoid", x);
   if (node.op === "Softmax" || node.op === "LogSoftmax")
     return overClasses(graph, node) ? end("softmax", node.op, x) : undefined;

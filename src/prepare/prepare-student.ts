@@ -10,7 +10,7 @@ import type { Model } from "../onnx/model.ts";
 import { type Observation, observe } from "../runtime/observe.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
-import type { OutputActivation } from "../tasks/index.ts";
+import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
 import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
@@ -23,7 +23,7 @@ export interface PrepareStudentOptions {
   readonly feeds: Tensors;
   /** The output that was asked for; default: the first of floats. */
   readonly logits?: string | undefined;
-  readonly activation: OutputActivation;
+  readonly activation: OutputKind;
   readonly taps: readonly { readonly name: string; readonly student: string }[];
 }
 

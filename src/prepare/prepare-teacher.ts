@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
-import type { OutputActivation } from "../tasks/index.ts";
+import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
 import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
 import { rebatch } from "./rebatch.ts";
@@ -15,7 +15,7 @@ export interface PrepareTeacherOptions {
   readonly feeds: Tensors;
   /** The output that was asked for; default: the first of floats. */
   readonly logits?: string | undefined;
-  readonly activation: OutputActivation;
+  readonly activation: OutputKind;
   /** Names of tapped values. */
   readonly taps: readonly string[];
 }

@@ -30,7 +30,9 @@ import { DistillationStrategyBase } from "./strategy-base.ts";
  * ```
  */
 export class MultiLabelDistillationStrategy extends DistillationStrategyBase {
-  override readonly outputs = "sigmoid";
+  override get outputs() {
+    return "sigmoid" as const;
+  }
 
   /**
    * The loss described above.

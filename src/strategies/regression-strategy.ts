@@ -35,7 +35,6 @@ export interface RegressionOptions {
  * ```
  */
 export class RegressionDistillationStrategy extends DistillationStrategyBase {
-  override readonly outputs = "identity";
   /** δ; undefined: squared differences. */
   readonly huberDelta: number | undefined;
 
@@ -50,6 +49,10 @@ export class RegressionDistillationStrategy extends DistillationStrategyBase {
         `${new.target.name}: huberDelta must be finite and greater than 0, got ${huberDelta}; leave it out for squared differences`,
       );
     this.huberDelta = huberDelta;
+  }
+
+  override get outputs() {
+    return "identity" as const;
   }
 
   /**

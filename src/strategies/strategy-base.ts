@@ -55,8 +55,6 @@ export interface CheckedLogits {
  * ```
  */
 export abstract class DistillationStrategyBase implements DistillationStrategy {
-  /** What makes predictions of the logits. A strategy for other tasks than choosing a class overrides it. */
-  readonly outputs: OutputKind = "softmax";
   #temperature: number;
   #alpha: number;
 
@@ -74,6 +72,11 @@ export abstract class DistillationStrategyBase implements DistillationStrategy {
 
   abstract computeLoss(studentLogits: MatrixLike, teacherLogits: MatrixLike, labels?: MatrixLike): number;
   abstract computeGradient(studentLogits: MatrixLike, teacherLogits: MatrixLike, labels?: MatrixLike): Matrix;
+
+  /** What makes predictions of the logits. A strategy for other tasks than choosing a class overrides it. */
+  get outputs(): OutputKind {
+    return "softmax";
+  }
 
   /** T; setting it to anything but a finite number greater than 0 is an `E_ARGUMENT`. */
   get temperature(): number {

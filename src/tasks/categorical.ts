@@ -1,20 +1,50 @@
 // What the tasks share whose rows choose one of C classes: labels that are class indices or distributions, the class that a
 // row puts first, and the sums that accuracies are made of.
 import { DistillError } from "../base/errors.ts";
+import { neuronAxis } from "../base/layout.ts";
 import { formatShape, isFloat, type Shape, sameShape, type Tensor } from "../base/tensor.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
-import type { Metrics } from "./metrics.ts";
+import { ResponseDistillationStrategy } from "../strategies/index.ts";
+import type { MetricKey, Metrics } from "./metrics.ts";
 import { rowsOfTensor, rowsShape } from "./rows.ts";
-import type { Evaluator, LabelFeeds, LabelSource } from "./task.ts";
+import type { Evaluator, LabelFeeds, LabelSource, Task } from "./task.ts";
 
 /** Confusion matrices of more classes are not kept. */
 const mostClassesKept = 1000;
 
 export interface CategoricalOptions {
-  /** Name of the task, for messages. */
-  readonly task: string;
+  readonly name: string;
+  readonly logits: string;
+  readonly labels: string;
+  readonly ranks: readonly number[];
   /** A label that makes its row not count; undefined: none does. */
   readonly ignoreIndex: number | undefined;
+  /** Whether the counts of true against predicted classes are worth keeping. */
+  readonly confusion: boolean;
+  readonly metrics: readonly MetricKey[];
+  readonly monitors: readonly MetricKey[];
+  /** Metrics of the sums over a data set; one that was not measured is left out by the caller. */
+  metricsOf(sums: CategoricalSums): Metrics;
+}
+
+/** A task whose rows choose one class each. */
+export function categoricalTask(o: CategoricalOptions): Task {
+  return {
+    name: o.name,
+    outputs: "softmax",
+    logits: o.logits,
+    labels: o.labels,
+    takesRank: (rank) => o.ranks.includes(rank),
+    timeFirst: false,
+    ignores: o.ignoreIndex !== undefined,
+    learnsFromLabels: true,
+    feeds: (labels, logits, source) => categoricalFeeds(labels, logits, source, o),
+    classesOf: (logits) => rowsShape(logits)[1],
+    predictions: firstClasses,
+    metrics: o.metrics,
+    monitors: o.monitors,
+    evaluator: () => categoricalEvaluator(o),
+    strategy: (options) => new ResponseDistillationStrategy(options),
+  };
 }
 
 /**
@@ -25,7 +55,7 @@ export function categoricalFeeds(
   labels: Tensor,
   logits: Shape,
   source: LabelSource,
-  { task, ignoreIndex }: CategoricalOptions,
+  { name: task, ignoreIndex }: Pick<CategoricalOptions, "name" | "ignoreIndex">,
 ): LabelFeeds {
   const [rows, classes] = rowsShape(logits);
   if (isFloat(labels.dtype) && sameShape(labels.dims, logits)) return { labels };
@@ -95,11 +125,7 @@ export interface CategoricalSums {
   readonly confusion?: number[][] | undefined;
 }
 
-/** Adds up; `metricsOf` makes the task's metrics of the sums. */
-export function categoricalEvaluator(
-  options: CategoricalOptions,
-  metricsOf: (sums: CategoricalSums) => Metrics,
-): Evaluator {
+function categoricalEvaluator(options: CategoricalOptions): Evaluator {
   const sums = { labelled: 0, first: 0, firstFive: 0, loss: 0, compared: 0, agreed: 0 };
   let confusion: number[][] | undefined;
   return {
@@ -109,7 +135,7 @@ export function categoricalEvaluator(
       const soft = feeds && feeds.labels.dtype !== "int32" ? rowsOfTensor(feeds.labels) : undefined;
       const indices = soft ? firstClasses(soft) : (feeds?.labels.data as Int32Array | undefined);
       const weights = feeds?.weights?.data as Float32Array | undefined;
-      if (indices && classes <= mostClassesKept)
+      if (indices && options.confusion && classes <= mostClassesKept)
         confusion ??= Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
       const data = rows.data as Float32Array;
       for (let i = 0; i < n; i++) {
@@ -141,7 +167,7 @@ export function categoricalEvaluator(
       }
     },
     result: () => ({
-      metrics: metricsOf({ ...sums, confusion }),
+      metrics: options.metricsOf({ ...sums, confusion }),
       ...(confusion && { confusion }),
     }),
   };

@@ -2,7 +2,12 @@
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, type Shape } from "../base/tensor.ts";
 import { classification } from "./classification.ts";
+import { ctc } from "./ctc.ts";
+import { multiLabel } from "./multi-label.ts";
+import { regression } from "./regression.ts";
+import { segmentation } from "./segmentation.ts";
 import type { Task, TaskOptions } from "./task.ts";
+import { languageModelling, tokenClassification } from "./tokens.ts";
 
 interface TaskEntry {
   readonly make: (options: TaskOptions) => Task;
@@ -18,6 +23,24 @@ export const taskTable = {
     options: ["ignoreIndex"],
     summary: "one class a sample",
   },
+  "multi-label": { make: multiLabel, options: [], summary: "several yes-or-no labels a sample" },
+  regression: { make: regression, options: ["huberDelta"], summary: "real numbers" },
+  "token-classification": {
+    make: tokenClassification,
+    options: ["ignoreIndex"],
+    summary: "one class a token",
+  },
+  "language-modelling": {
+    make: languageModelling,
+    options: ["ignoreIndex"],
+    summary: "the next token, or a masked one",
+  },
+  ctc: {
+    make: ctc,
+    options: ["ignoreIndex", "blankIndex"],
+    summary: "a class or blank a time step",
+  },
+  segmentation: { make: segmentation, options: ["ignoreIndex"], summary: "one class a pixel" },
 } as const satisfies Record<string, TaskEntry>;
 
 export type TaskName = keyof typeof taskTable;

@@ -1,9 +1,9 @@
 // How a model's logits become rows [R, C], one row per prediction: as graph values and on arrays. Both ways agree on the
 // order of the rows: samples first, then positions as they lie.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, newArray, type Shape, sizeOf, type Tensor, type TypedArray } from "../base/tensor.ts";
+import { moveNeurons, neuronAxis } from "../base/layout.ts";
+import { formatShape, type Shape, sizeOf, type Tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 import type { Builder } from "../ops/builder.ts";
 
 /** Where the samples of a batch lie: in front, or behind the time of [T, N, C]. */
@@ -32,12 +32,10 @@ export function rowsOf(b: Builder, x: Value, axis: BatchAxis = 0): Value {
   return b.reshape(b.transpose(x, order), rowsShape(inFront));
 }
 
-/** Rows of a tensor whose samples lie in front; shares the data where nothing has to move. */
+/** Rows of a float tensor whose samples lie in front; shares the data where nothing has to move. */
 export function rowsOfTensor(t: Tensor): Tensor {
-  const [rows, classes] = rowsShape(t.dims);
-  const samples = t.dims[0] as number;
-  const data = t.dims.length < 4 ? t.data : swapped(t, [samples, classes, rows / samples, 1]);
-  return { dtype: t.dtype, dims: [rows, classes], data };
+  const moved = t.dims.length < 4 ? t.data : moveNeurons(t.data as Float32Array, t.dims, "last");
+  return { dtype: t.dtype, dims: rowsShape(t.dims), data: moved };
 }
 
 /** Labels as they are fed (see LabelFeeds) as rows [R, C]: class indices as one-hot rows. */
@@ -50,29 +48,19 @@ export function labelRows(labels: Tensor, [rows, classes]: Shape): Tensor {
   return { dtype: "float32", dims: [rows as number, classes as number], data };
 }
 
-/** The same tensor with its samples in front. */
+/** The same float tensor with its samples in front. */
 export function batchFirst(t: Tensor, axis: BatchAxis): Tensor {
   if (axis === 0) return t;
   const [time, samples, ...rest] = t.dims as [number, number, ...number[]];
-  return {
-    dtype: t.dtype,
-    dims: [samples, time, ...rest],
-    data: swapped(t, [1, time, samples, sizeOf(rest)]),
-  };
-}
-
-/** [outer, a, b, inner] -> [outer, b, a, inner]. */
-function swapped(t: Tensor, [outer, a, b, inner]: readonly [number, number, number, number]): TypedArray {
+  const each = sizeOf(rest);
   const from = t.data as Float32Array;
-  const out = newArray(t.dtype, from.length) as Float32Array;
-  let at = 0;
-  for (let o = 0; o < outer; o++)
-    for (let j = 0; j < b; j++)
-      for (let i = 0; i < a; i++) {
-        const start = ((o * a + i) * b + j) * inner;
-        for (let k = 0; k < inner; k++) out[at++] = from[start + k] as number;
-      }
-  return out;
+  const data = new Float32Array(from.length);
+  for (let step = 0; step < time; step++)
+    for (let n = 0; n < samples; n++) {
+      const at = (step * samples + n) * each;
+      data.set(from.subarray(at, at + each), (n * time + step) * each);
+    }
+  return { dtype: t.dtype, dims: [samples, time, ...rest], data };
 }
 
 /**

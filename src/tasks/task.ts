@@ -1,6 +1,6 @@
 // What a task is: all that training and evaluation need to know of what a model's outputs mean. Types only.
 import type { Shape, Tensor } from "../base/tensor.ts";
-import type { DistillationStrategy } from "../strategies/index.ts";
+import type { DistillationStrategy, OutputKind } from "../strategies/index.ts";
 import type { MetricKey, Metrics } from "./metrics.ts";
 
 /** Labels of a batch as the step takes them. */
@@ -44,12 +44,13 @@ export interface Evaluator {
   };
 }
 
-/** What a task's loss applies to logits itself: softmax to classes that exclude each other, sigmoid to those that do not. */
-export type OutputActivation = "softmax" | "sigmoid" | "none";
-
 export interface TaskOptions {
   /** A label whose row does not count. */
   readonly ignoreIndex?: number | undefined;
+  /** δ of Huber's loss; undefined: squared differences. */
+  readonly huberDelta?: number | undefined;
+  /** The class that stands for no symbol. */
+  readonly blankIndex?: number | undefined;
 }
 
 export interface StrategyOptions {
@@ -59,21 +60,24 @@ export interface StrategyOptions {
 
 export interface Task {
   readonly name: string;
+  /** What makes predictions of its logits: a model may end in it, and strategies made for others are refused. */
+  readonly outputs: OutputKind;
   /** Shape of the logits it takes, as messages show it. */
   readonly logits: string;
   /** Shape of the labels it takes, likewise. */
   readonly labels: string;
   takesRank(rank: number): boolean;
-  /** What a model may end in that belongs to the loss: logits are taken before it. */
-  readonly activation: OutputActivation;
   /** Whether logits may come as [T, N, C]. */
   readonly timeFirst: boolean;
   /** Whether some rows may not count, by their labels. */
   readonly ignores: boolean;
+  /** false: labels serve evaluation only, so that a teacher is needed. */
+  readonly learnsFromLabels: boolean;
   /**
-   * Labels of a batch, checked against the shape of the logits (samples in front). Errors: E_DATA, with the sample.
+   * Labels of a batch, checked against the shape of the logits (samples in front); undefined where the step has no use for
+   * them. Errors: E_DATA, with the sample.
    */
-  feeds(labels: Tensor, logits: Shape, source: LabelSource): LabelFeeds;
+  feeds(labels: Tensor, logits: Shape, source: LabelSource): LabelFeeds | undefined;
   /** How many classes the labels may name; undefined where they are no class indices. */
   classesOf(logits: Shape): number | undefined;
   predictions(rows: Tensor): Predictions;

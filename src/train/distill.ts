@@ -7,7 +7,7 @@ import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder } from "../data/batches.ts";
 import type { Dataset, SampleBatch } from "../data/dataset.ts";
-import { splitStrategy, supervised } from "../losses/index.ts";
+import { emissionOf, splitStrategy } from "../losses/index.ts";
 import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -16,11 +16,7 @@ import { learningRateSchedule } from "../optim/schedules.ts";
 import { prepareStudent } from "../prepare/prepare-student.ts";
 import { prepareTeacher } from "../prepare/prepare-teacher.ts";
 import type { Runtime } from "../runtime/session.ts";
-import {
-  type AnyStrategy,
-  NeuronSelectivityDistillationStrategy,
-  ResponseDistillationStrategy,
-} from "../strategies/index.ts";
+import type { AnyStrategy } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
 import { metricSpecs, rowsShape } from "../tasks/index.ts";
 import { allLosses, arrayLoss, seeded, withSeeds } from "./array-strategy.ts";
@@ -37,6 +33,7 @@ import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts
 import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
 import { formTaps } from "./taps.ts";
+import { checkOutputs, defaultStrategy } from "./task-strategy.ts";
 import {
   cacheBytes,
   fillCache,
@@ -68,12 +65,16 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
   const opened = await openModel(options.student, "student");
   const { data } = options;
-  const strategy = strategyOf(options, o);
-  if (strategy)
+  const strategy = options.teacher
+    ? (options.strategy ?? defaultStrategy(o.task, o.taps.length > 0))
+    : undefined;
+  if (strategy) {
+    checkOutputs(strategy, o.task);
     checkLayers(
       strategy,
       o.taps.map((t) => t.name),
     );
+  }
   const orders = (epoch: number): Uint32Array[] => batchOrder(data.length, o.batch, o.seed, epoch);
   const stepsPerEpoch = orders(0).length;
   const total = stepsPerEpoch * o.epochs;
@@ -93,7 +94,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       batch: o.batch,
       feeds: feedStudent(sample.inputs),
       logits: options.studentLogits,
-      activation: o.task.activation,
+      activation: o.task.outputs,
       taps: o.taps,
     });
     const student = prepared.own;
@@ -111,12 +112,12 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     held.push(forms);
     const teacher = given && formedTeacher(given, forms);
     const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
-    const useLabels = data.hasLabels && (!strategy || usesLabels(strategy));
+    const useLabels = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
     const use = { task: o.task, inLoss: useLabels };
     // What exists on arrays alone trains too, by the slower way round.
     const { emission, onArrays } = strategy
       ? splitStrategy(strategy)
-      : { emission: supervised, onArrays: [] };
+      : { emission: emissionOf(o.task.strategy({})), onArrays: [] };
     const compiled = compileStep({
       student: prepared.model,
       known: prepared.observation.known,
@@ -355,14 +356,6 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   }
 }
 
-function strategyOf(options: DistillOptions, o: Resolved): AnyStrategy | undefined {
-  if (!options.teacher) return undefined;
-  return (
-    options.strategy ??
-    (o.taps.length > 0 ? new NeuronSelectivityDistillationStrategy() : new ResponseDistillationStrategy())
-  );
-}
-
 export async function openModel(source: string | Uint8Array | Model, what: string): Promise<Model> {
   if (typeof source === "string") return (await import("../onnx/read-model-file.ts")).readModelFile(source);
   if (source instanceof Uint8Array) return readModel(source, { source: what });
@@ -392,7 +385,7 @@ async function openTeacher(
     batch: o.batch,
     feeds: feederFor(file, data)(sample.inputs),
     logits: options.teacherLogits,
-    activation: o.task.activation,
+    activation: o.task.outputs,
     taps: o.taps.map((t) => t.teacher),
   });
   return {
@@ -412,7 +405,7 @@ function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | 
   if (said[1] !== own[1])
     throw new DistillError(
       "E_SHAPE",
-      `the teacher has ${said[1]} classes, the student ${student.source} has ${own[1]}; both need the same`,
+      `the teacher gives ${said[1]} logits, the student ${student.source} gives ${own[1]}; both need the same`,
     );
   throw new DistillError(
     "E_SHAPE",

@@ -33,7 +33,7 @@ export async function evaluateModel(
   o: EvaluateModelOptions,
 ): Promise<Evaluation & { readonly batch: number }> {
   const { task = taskNamed() } = o;
-  const logits = logitsOf(model, o.logits, task.activation);
+  const logits = logitsOf(model, o.logits, task.outputs);
   const runner = await openRunner(withLogits(model, logits), o.runtime, dataset, [logits.value]);
   try {
     const { fixedBatch } = runner;

@@ -21,6 +21,7 @@ export function labelFeeds(
 ): Record<string, Tensor> {
   if (!labels || !(inLoss || task.ignores)) return {};
   const feeds = task.feeds(labelTensor(labels), logits, { name: "the data", samples });
+  if (!feeds) return {};
   return {
     ...(inLoss && { [names.labels]: feeds.labels }),
     ...(feeds.weights && { [names.rowWeights]: feeds.weights }),

@@ -37,13 +37,17 @@ export interface DistillOptions {
   readonly data: Dataset;
   /** What is evaluated after each epoch; default: nothing. */
   readonly evaluation?: Dataset | undefined;
-  /** Default: NeuronSelectivityDistillationStrategy where there are taps, ResponseDistillationStrategy otherwise. */
+  /** Default: the task's loss on outputs, and with taps that of NeuronSelectivityDistillationStrategy on them. */
   readonly strategy?: AnyStrategy | undefined;
   readonly taps?: readonly Tap[] | undefined;
   /** What the logits mean and how labels are read; default "classification". */
   readonly task?: TaskName | undefined;
-  /** Of tasks with class indices: a label whose row does not count. */
+  /** Of tasks with class indices: a label whose row does not count. Default: -100, and none for "classification". */
   readonly ignoreIndex?: number | undefined;
+  /** Of "regression": δ of Huber's loss; default: none, squared differences. */
+  readonly huberDelta?: number | undefined;
+  /** Of "ctc": the class that stands for no symbol; default 0. */
+  readonly blankIndex?: number | undefined;
   /** Default: SGD with Nesterov momentum 0.9 and weight decay 5e-4. */
   readonly optimizer?: OptimizerConfig | undefined;
   /** Default 0.1 for sgd, 0.001 for adamw. */
@@ -99,6 +103,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   taps: true,
   task: true,
   ignoreIndex: true,
+  huberDelta: true,
+  blankIndex: true,
   optimizer: true,
   learningRate: true,
   schedule: true,
@@ -173,8 +179,10 @@ export function resolveOptions(o: DistillOptions) {
       "E_OPTION",
       `distill: two taps are named "${twice.name}"; give each a name of its own`,
     );
-  const taskOptions = { ignoreIndex: o.ignoreIndex };
+  const taskOptions = { ignoreIndex: o.ignoreIndex, huberDelta: o.huberDelta, blankIndex: o.blankIndex };
   const task = taskNamed(o.task, taskOptions);
+  if (!o.teacher && !task.learnsFromLabels)
+    throw new DistillError("E_OPTION", `distill: task ${task.name} learns from a teacher alone; give one`);
   const monitor = o.monitor === undefined ? undefined : among("monitor", o.monitor, task.metrics);
   return {
     optimizer,

@@ -6,7 +6,7 @@ import { withOutputs } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { describeLogits, logitsOf, withLogits } from "../../src/prepare/logits.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
-import type { OutputActivation } from "../../src/tasks/index.ts";
+import type { OutputKind } from "../../src/strategies/index.ts";
 import { type NodeLine, randomTensor, smallStudent } from "../compile/compile-model.ts";
 
 const constants = {
@@ -37,7 +37,7 @@ const apply = {
 };
 
 /** Runs the model for its logits and its output, and holds one to the other. */
-async function check(m: Model, activation: OutputActivation, op: keyof typeof apply): Promise<string> {
+async function check(m: Model, activation: OutputKind, op: keyof typeof apply): Promise<string> {
   const found = logitsOf(m, undefined, activation);
   expect(found.activation?.op).toBe(op);
   const tapped = withLogits(m, found);
@@ -134,9 +134,9 @@ describe("the logits of a classifier that ends in", () => {
 });
 
 describe("the output itself holds the logits", () => {
-  it.each<[string, NodeLine[], OutputActivation]>([
+  it.each<[string, NodeLine[], OutputKind]>([
     ["without an activation", [], "softmax"],
-    ["for a task without one", [{ op: "Softmax", inputs: ["z"], output: "p" }], "none"],
+    ["for a task without one", [{ op: "Softmax", inputs: ["z"], output: "p" }], "identity"],
     [
       "for a Softmax over the batch",
       [{ op: "Softmax", inputs: ["z"], output: "p", attributes: { axis: int(0) } }],

@@ -1,0 +1,42 @@
+// What the tasks share whose every output is an answer of its own: labels shaped like the outputs.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, type Shape, sameShape, type Tensor, toNumbers } from "../base/tensor.ts";
+import { rowsShape } from "./rows.ts";
+import type { LabelFeeds, LabelSource } from "./task.ts";
+
+/**
+ * Labels as float32 in the shape of the outputs; one number a sample where there is one output. `wrong` says what is wrong
+ * with a label, if anything.
+ */
+export function elementwiseFeeds(
+  labels: Tensor,
+  outputs: Shape,
+  source: LabelSource,
+  task: string,
+  wrong: (label: number) => string | undefined = () => undefined,
+): LabelFeeds {
+  const [n] = outputs as readonly [number];
+  const single = rowsShape(outputs)[1] === 1;
+  const fits =
+    sameShape(labels.dims, outputs) ||
+    (single && sameShape(withoutOnes(labels.dims), withoutOnes(outputs)) && labels.dims[0] === n);
+  if (!fits)
+    throw new DistillError(
+      "E_DATA",
+      `${source.name}: labels are ${labels.dtype} ${formatShape(labels.dims)}; with outputs ${formatShape(outputs)}, task ${task} takes numbers of the same shape`,
+    );
+  const data =
+    labels.dtype === "float32" ? (labels.data as Float32Array) : Float32Array.from(toNumbers(labels));
+  const each = data.length / n;
+  for (let i = 0; i < data.length; i++) {
+    const why = wrong(data[i] as number);
+    if (why !== undefined)
+      throw new DistillError(
+        "E_DATA",
+        `${source.name}: sample ${source.samples[Math.floor(i / each)]} has label ${data[i]}; ${why}`,
+      );
+  }
+  return { labels: { dtype: "float32", dims: outputs, data } };
+}
+
+const withoutOnes = (dims: Shape): Shape => [dims[0] as number, ...dims.slice(1).filter((d) => d !== 1)];

@@ -1,0 +1,42 @@
+// Which strategies fit a task: the one that is taken where none is given, and the refusal of one that was made for other
+// outputs.
+import { DistillError } from "../base/errors.ts";
+import { CombinedDistillationStrategy, strategyParts } from "../strategies/combined.ts";
+import {
+  type AnyStrategy,
+  type DistillationStrategy,
+  NeuronSelectivityDistillationStrategy,
+} from "../strategies/index.ts";
+import { hasOutputLoss } from "../strategies/strategy.ts";
+import type { Task } from "../tasks/index.ts";
+
+/** The task's loss on outputs; and, `withTaps`, the selectivity of the taps' neurons. */
+export function defaultStrategy(task: Task, withTaps: boolean): AnyStrategy {
+  const output = task.strategy({});
+  return withTaps ? withSelectivity(output, new NeuronSelectivityDistillationStrategy()) : output;
+}
+
+/** The loss of `output` on outputs and that of `selectivity` on taps. */
+export function withSelectivity(
+  output: DistillationStrategy,
+  selectivity: NeuronSelectivityDistillationStrategy,
+): AnyStrategy {
+  // Its own loss on outputs is the same then.
+  if (output.outputs === selectivity.outputs) return selectivity;
+  return new CombinedDistillationStrategy([
+    { strategy: output },
+    { strategy: selectivity, part: "intermediate" },
+  ]);
+}
+
+/** Refuses (E_OPTION) a strategy whose loss on outputs was made for others than the task has. */
+export function checkOutputs(strategy: AnyStrategy, task: Task): void {
+  for (const { strategy: s, part } of strategyParts(strategy)) {
+    if (part === "intermediate" || !hasOutputLoss(s) || s.outputs === undefined || s.outputs === task.outputs)
+      continue;
+    throw new DistillError(
+      "E_OPTION",
+      `task ${task.name} has outputs "${task.outputs}", ${s.constructor.name} is made for "${s.outputs}"; take ${task.strategy({}).constructor.name}, or override outputs in a class of your own`,
+    );
+  }
+}
