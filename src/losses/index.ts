@@ -1,18 +1,34 @@
 // Strategies that can be emitted into the training step, by class. A subclass may compute something else, so only the
 // very class counts; others train through their arrays (see train/array-strategy.ts).
+import type { Value } from "../graph/graph.ts";
+import type { Builder } from "../ops/builder.ts";
 import { strategyParts } from "../strategies/combined.ts";
-import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
+import type { AnyStrategy, LayerStrategyBase, StrategyPart } from "../strategies/index.ts";
 import {
+  AttentionTransferStrategy,
+  CenteredKernelAlignmentStrategy,
+  ChannelStatisticsStrategy,
+  HintStrategy,
   MultiLabelDistillationStrategy,
+  NeuronCorrelationStrategy,
   NeuronSelectivityDistillationStrategy,
+  NeuronSelectivityTransferStrategy,
   RegressionDistillationStrategy,
   ResponseDistillationStrategy,
+  SimilarityPreservingStrategy,
 } from "../strategies/index.ts";
+import { attentionTransfer } from "./attention-transfer.ts";
+import { channelStatistics } from "./channel-statistics.ts";
+import { hint } from "./hint.ts";
+import { kernelAlignment } from "./kernel-alignment.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
 import { multiLabel } from "./multi-label.ts";
+import { neuronCorrelation } from "./neuron-correlation.ts";
+import { neuronSelectivityTransfer } from "./neuron-selectivity-transfer.ts";
 import { regression } from "./regression.ts";
 import { selectivityLoss } from "./selectivity.ts";
-import type { LossContext, LossState, LossTerm } from "./terms.ts";
+import { similarityPreserving } from "./similarity-preserving.ts";
+import type { LossContext, LossState, LossTerm, TapPair } from "./terms.ts";
 
 export interface LossEmission {
   /** Whether that tap may have other numbers of neurons in the student than in the teacher. Its samples are always equal. */
@@ -64,6 +80,42 @@ row(NeuronSelectivityDistillationStrategy, {
       ),
     })),
 });
+
+/** The row of a loss between layers: a term `<name>/<tap>` for each tap that it looks at. */
+function layerRow<S extends LayerStrategyBase>(
+  strategy: new (...options: never[]) => S,
+  r: {
+    readonly name: string;
+    readonly unequalNeurons: boolean;
+    readonly unequalNeuronsBy?: string;
+    /** Before the weight. */
+    readonly loss: (b: Builder, tap: TapPair, strategy: S) => Value;
+  },
+): void {
+  const { name, loss, unequalNeurons, ...rest } = r;
+  row(strategy, {
+    ...rest,
+    unequalNeurons: (s, tap) => unequalNeurons || !looksAt(s.targetLayerName, tap),
+    intermediate: (c, s) =>
+      (s.weight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
+        name: `${name}/${tap.name}`,
+        value: c.b.scope(`loss/${name}/${tap.name}`, () => c.b.scale(loss(c.b, tap, s), s.weight)),
+      })),
+  });
+}
+
+layerRow(NeuronSelectivityTransferStrategy, {
+  name: "nst",
+  unequalNeurons: true,
+  unequalNeuronsBy: "a loss that needs no match (--intermediate nst, cka, sp or at)",
+  loss: neuronSelectivityTransfer,
+});
+layerRow(CenteredKernelAlignmentStrategy, { name: "cka", unequalNeurons: true, loss: kernelAlignment });
+layerRow(SimilarityPreservingStrategy, { name: "sp", unequalNeurons: true, loss: similarityPreserving });
+layerRow(AttentionTransferStrategy, { name: "at", unequalNeurons: true, loss: attentionTransfer });
+layerRow(HintStrategy, { name: "hint", unequalNeurons: false, loss: hint });
+layerRow(NeuronCorrelationStrategy, { name: "correlation", unequalNeurons: false, loss: neuronCorrelation });
+layerRow(ChannelStatisticsStrategy, { name: "statistics", unequalNeurons: false, loss: channelStatistics });
 
 /** The tap of that name; every tap for "default". */
 function tapsOf(c: LossContext, name: string): LossContext["taps"] {

@@ -9,7 +9,7 @@ import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { type TargetName, targets } from "../../src/ops/target.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
-import type { DistillationStrategy } from "../../src/strategies/index.ts";
+import type { AnyStrategy } from "../../src/strategies/index.ts";
 import { testRandom } from "../gradient-checker.ts";
 import { evaluate } from "../reference/index.ts";
 
@@ -45,7 +45,7 @@ export const stateless: LossState = {
 
 /** The emitted loss of `strategy` on `inputs` (given in float64), computed in `dtype`. */
 export async function emitted(
-  strategy: DistillationStrategy,
+  strategy: AnyStrategy,
   inputs: LossInputs,
   dtype: "float32" | "float64",
   target: TargetName = "cpu",
