@@ -20,38 +20,88 @@ const inherited = new Set([
   ...keys([...elementwiseOps, ...activationOps, ...normalizationOps]),
   ...["Concat", "Pad", "Resize", "Slice", "Split", "Upsample"],
 ]);
+const reshapes = new Set(["Flatten", "Reshape", "Squeeze", "Unsqueeze"]);
 
 /**
  * The axis of `value` (of rank `rank`) that counts neurons, by what computed it: the second after a convolution or a
- * pool, the last after a matrix product, and from there through elementwise ops, normalisations and transposes. Where
- * nothing tells, the rank decides: the second of rank 4 and more, the last otherwise.
+ * pool, the last after a matrix product, and from there through elementwise ops, normalisations, transposes, and (where
+ * shapes are known) reshapes that leave it whole. Where nothing tells, the rank decides: the second of rank 4 and more,
+ * the last otherwise.
  */
 export function neuronAxisOf(value: Value, rank: number): number {
-  return toldAxis(value, rank, new Set()) ?? neuronAxis(rank);
+  return toldAxis(value, rank) ?? neuronAxis(rank);
 }
 
-function toldAxis(value: Value, rank: number, seen: Set<Value>): number | undefined {
+/** A way back to an input, and what becomes of an axis of that input on the way to the output. */
+interface Step {
+  readonly rank: number;
+  readonly forth: (axis: number) => number | undefined;
+}
+
+/** As `neuronAxisOf`, undefined where nothing tells. */
+export function toldAxis(value: Value, rank: number): number | undefined {
+  interface Open {
+    readonly value: Value;
+    readonly rank: number;
+    readonly forth: (axis: number) => number | undefined;
+  }
+  const seen = new Set<Value>();
   // A stack of our own: chains of thousands of elementwise nodes are longer than the engine's.
-  const mapped: ((axis: number) => number)[] = [];
-  const open: { value: Value; depth: number }[] = [{ value, depth: 0 }];
+  const open: Open[] = [{ value, rank, forth: (axis) => axis }];
   for (let at = open.pop(); at; at = open.pop()) {
-    mapped.length = at.depth;
-    const node = at.value.producer;
-    if (!node || seen.has(at.value)) continue;
-    seen.add(at.value);
+    const { value: y, rank: own, forth } = at;
+    const node = y.producer;
+    if (!node || seen.has(y)) continue;
+    seen.add(y);
     const key = tableKey(node.op, node.domain);
-    const told = second.has(key) ? 1 : last.has(key) ? rank - 1 : undefined;
-    if (told !== undefined) return mapped.reduceRight((axis, map) => map(axis), told);
-    const permutation = key === "Transpose" ? permutationOf(node, rank) : undefined;
-    if (permutation) mapped.push((axis) => permutation.indexOf(axis));
-    if (!permutation && !inherited.has(key)) continue;
-    for (const x of node.inputs.toReversed()) if (x?.producer) open.push({ value: x, depth: mapped.length });
+    const told = second.has(key) ? 1 : last.has(key) || normalizesLast(node, own) ? own - 1 : undefined;
+    const axis = told === undefined ? undefined : forth(told);
+    if (axis !== undefined) return axis;
+    if (told !== undefined) continue;
+    if (inherited.has(key)) {
+      for (const x of node.inputs.toReversed()) if (x?.producer) open.push({ value: x, rank: own, forth });
+      continue;
+    }
+    const [x] = node.inputs;
+    const step = x && (key === "Transpose" ? throughTranspose(node, own) : throughReshape(node, x, y));
+    if (step)
+      open.push({
+        value: x,
+        rank: step.rank,
+        forth: (i) => {
+          const next = step.forth(i);
+          return next === undefined ? undefined : forth(next);
+        },
+      });
   }
   return undefined;
 }
 
-function permutationOf(node: Node, rank: number): readonly number[] | undefined {
+/** A LayerNormalization over the last axis alone is one over the neurons. */
+function normalizesLast(node: Node, rank: number): boolean {
+  if (node.domain !== "" || node.op !== "LayerNormalization") return false;
+  const { axis } = node.attributes;
+  return axis === undefined || (axis.kind === "int" && (axis.value === -1 || axis.value === rank - 1));
+}
+
+function throughTranspose(node: Node, rank: number): Step | undefined {
   const perm = node.attributes.perm;
-  if (perm === undefined) return Array.from({ length: rank }, (_, i) => rank - 1 - i);
-  return perm.kind === "ints" && perm.value.length === rank ? perm.value : undefined;
+  if (perm === undefined) return { rank, forth: (axis) => rank - 1 - axis };
+  return perm.kind === "ints" && perm.value.length === rank
+    ? { rank, forth: (axis) => perm.value.indexOf(axis) }
+    : undefined;
+}
+
+/** The last axis stays the last, and the second the second, where its size is the same on both sides. */
+function throughReshape(node: Node, x: Value, y: Value): Step | undefined {
+  if (node.domain !== "" || !reshapes.has(node.op)) return undefined;
+  const [from, to] = [x.type?.dims, y.type?.dims];
+  if (!from || !to) return undefined;
+  return {
+    rank: from.length,
+    forth: (axis) => {
+      if (axis === from.length - 1 && from.at(-1) === to.at(-1)) return to.length - 1;
+      return axis === 1 && from[0] === to[0] && from[1] === to[1] ? 1 : undefined;
+    },
+  };
 }
