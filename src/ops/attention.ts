@@ -79,6 +79,7 @@ function refuse(c: EmitContext, what: string): DistillError {
 const attention = defineOp({
   op: "Attention",
   versions: [23, 24, 25],
+  note: "no gradient for the mask where it is a constant",
   fixed: [3],
   composed: true,
   emit: (c) => {

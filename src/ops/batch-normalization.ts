@@ -108,6 +108,7 @@ export const batchNormalization = defineOp({
   versions: [7, 9, 14, 15],
   weights: [1, 2],
   statistics: [3, 4],
+  note: "statistics of the batch in training, frozen ones on request",
   emit: (c) => {
     const { b, x, attr, where } = c;
     if (b.dims(x(0)).length < 2)

@@ -85,6 +85,8 @@ interface OpBase {
   readonly domain?: string;
   /** Since-versions, ascending, of the spellings that `emit` understands. */
   readonly versions: readonly number[];
+  /** What docs/ops.md should say of it, where that is not obvious. */
+  readonly note?: string;
   /** Input slots that hold weights even when they have one element (a convolution's bias, PRelu's slope). */
   readonly weights?: readonly number[];
   /** Input slots whose constants are part of the architecture (scales of a Resize, initial states), so not trained. */

@@ -170,6 +170,7 @@ const step = (op: string, versions: readonly number[]) =>
 const mod = defineOp({
   op: "Mod",
   versions: [10, 13, 28],
+  note: "no gradient for the divisor",
   emit: oneNode,
   infer: broadcasting,
   grad: ({ dy }) => [() => dy(0), notDifferentiable],

@@ -15,6 +15,7 @@ import { movementOps } from "./movement.ts";
 import { normalizationOps } from "./normalization.ts";
 import { fusedNormalizationOps } from "./normalization-fused.ts";
 import { poolingOps } from "./pooling.ts";
+import { quantizationOps } from "./quantization.ts";
 import { recurrentOps } from "./recurrent.ts";
 import { reductionOps } from "./reduction.ts";
 import { refusedOps } from "./refused.ts";
@@ -41,6 +42,7 @@ export const opTable: OpTable = tableOf([
   attentionOps,
   rotaryOps,
   recurrentOps,
+  quantizationOps,
   refusedOps,
 ]);
 

@@ -149,6 +149,7 @@ const reductionOf = (c: { version: number; attr: { string(name: string, fallback
 const scatterElements = defineOp({
   op: "ScatterElements",
   versions: [11, 13, 16, 18],
+  note: "reductions none, add, max and min; no gradient for mul",
   emit: oneOutput((c) => {
     const axis = axisOf(c.attr.int("axis", 0), c.b.dims(c.x(0)).length, c.where);
     const attributes = { axis: int(axis), reduction: reductionOf(c) };
@@ -185,6 +186,7 @@ const scatter = defineOp({
 const scatterND = defineOp({
   op: "ScatterND",
   versions: [11, 13, 16, 18],
+  note: "reductions none, add, max and min; no gradient for mul",
   emit: oneOutput((c) => c.b.node("ScatterND", [c.x(0), c.x(1), c.x(2)], { reduction: reductionOf(c) })),
   infer: sameAsData,
   grad: (c) => {

@@ -252,6 +252,7 @@ const recurrent = (
     versions: [7, 14, 22],
     weights,
     fixed: initial,
+    note: "unrolled over time",
     composed: true,
     emit: (c) => unroll(kind, c),
   });

@@ -157,6 +157,7 @@ const argExtremum = (op: string): OpDefinition =>
   defineOp({
     op,
     versions: [1, 11, 12, 13],
+    note: "its result is whole numbers: no gradient, as PyTorch's is detached",
     emit: oneNode,
     infer: (c) => {
       const axis = axisOf(c.attr.int("axis", 0), c.dims(0).length, c.where);

@@ -45,6 +45,7 @@ const logSoftmax = defineOp({
 /** y = 1 at the first maximum along the axis, 0 elsewhere; piecewise constant, so it passes no gradient. */
 const hardmax = defineOp({
   op: "Hardmax",
+  note: "passes no gradient",
   versions: [1, 11, 13],
   composed: true,
   emit: alongAxis((b, x, axis) => {

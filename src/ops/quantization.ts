@@ -1,0 +1,105 @@
+// QuantizeLinear and DequantizeLinear. Whole numbers are carried as floats, so that the pair can pass a gradient straight
+// through (Bengio et al. 2013): dx = dy where the number fits the integer type, 0 where it is cut off, as PyTorch's
+// fake_quantize has it. Scales and zero points get no gradient. Source: ONNX operator specification, QuantizeLinear-21.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, isFloat } from "../base/tensor.ts";
+import { typeOf, type Value } from "../graph/graph.ts";
+import { dtypeFromOnnx } from "./builder.ts";
+import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { axisOf } from "./infer.ts";
+import { pickAlong } from "./slice.ts";
+
+/** Smallest and largest number of each type that values are quantized to. */
+const ranges: Readonly<Record<string, readonly [number, number]>> = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+};
+
+/** A scale or zero point in a shape that broadcasts to x: one number, one per index of `axis`, or one per block of it. */
+function spread(c: EmitContext, parameter: Value): Value {
+  const { b, x, attr, where } = c;
+  const [dims, own] = [b.dims(x(0)), b.dims(parameter)];
+  if (own.length === 0 || (own.length === 1 && own[0] === 1)) return b.reshape(parameter, []);
+  const axis = axisOf(attr.int("axis", 1), dims.length, where);
+  const block = attr.int("block_size", 0);
+  const count = dims[axis] as number;
+  if (block === 0 && own.length === 1 && own[0] === count)
+    return b.reshape(
+      parameter,
+      dims.map((_, i) => (i === axis ? count : 1)),
+    );
+  if (block > 0 && own.length === dims.length && own[axis] === Math.ceil(count / block)) {
+    const blocks = Array.from({ length: count }, (_, i) => Math.floor(i / block));
+    return pickAlong(b, parameter, axis, blocks);
+  }
+  throw new DistillError(
+    "E_SHAPE",
+    `${where}: a scale or zero point ${formatShape(own)} does not fit ${formatShape(dims)} along axis ${axis}`,
+  );
+}
+
+/** The integer type that a QuantizeLinear makes, and its range. */
+function rangeOf(c: EmitContext): readonly [number, number] {
+  const type = c.attr.int("output_dtype", 0);
+  const dtype = c.has(2) ? typeOf(c.x(2)).dtype : type === 0 ? "uint8" : dtypeFromOnnx(type, c.where);
+  const range = ranges[dtype];
+  if (range) return range;
+  throw new DistillError(
+    "E_OP",
+    `${c.where}: quantizing to ${dtype} is not supported, only to ${Object.keys(ranges).join(", ")}`,
+  );
+}
+
+/** q = clip(round(x/scale) + zero point) to the range, rounding halves to even;  dx = dq/scale where nothing was cut off. */
+const quantizeLinear = (domain: string, versions: readonly number[]): OpDefinition =>
+  defineOp({
+    op: "QuantizeLinear",
+    domain,
+    versions,
+    fixed: [1, 2],
+    composed: true,
+    note: "straight through within the range of the integer type; scale and zero point get no gradient",
+    emit: (c) => {
+      const { b, x, has } = c;
+      const [low, high] = rangeOf(c);
+      const { dtype } = typeOf(x(0));
+      const scale = b.cast(spread(c, x(1)), dtype);
+      const rounded = b.node("Round", [b.div(x(0), scale)]);
+      const moved = has(2) ? b.add(rounded, b.cast(spread(c, x(2)), dtype)) : rounded;
+      const q = b.node("Clip", [moved, b.like(moved, low), b.like(moved, high)]);
+      b.region({
+        inputs: [x(0)],
+        outputs: [q],
+        grad: (dq) => [() => b.where(b.equal(moved, q), b.div(dq(0), scale), b.like(q, 0))],
+      });
+      return [q];
+    },
+  });
+
+/** y = (q − zero point)·scale. */
+const dequantizeLinear = (domain: string, versions: readonly number[]): OpDefinition =>
+  defineOp({
+    op: "DequantizeLinear",
+    domain,
+    versions,
+    fixed: [1, 2],
+    composed: true,
+    note: "of a QuantizeLinear: straight through; of a constant of whole numbers: not trained",
+    emit: (c) => {
+      const { b, x, has } = c;
+      const scale = spread(c, x(1));
+      const { dtype } = typeOf(scale);
+      const q = b.cast(x(0), isFloat(typeOf(x(0)).dtype) ? typeOf(x(0)).dtype : dtype);
+      const centred = has(2) ? b.sub(q, b.cast(spread(c, x(2)), typeOf(q).dtype)) : q;
+      return [b.mul(centred, b.cast(scale, typeOf(q).dtype))];
+    },
+  });
+
+export const quantizationOps: readonly OpDefinition[] = [
+  quantizeLinear("", [10, 13, 19, 21, 23, 24, 25]),
+  dequantizeLinear("", [10, 13, 19, 21, 23, 24, 25]),
+  quantizeLinear("com.microsoft", [1]),
+  dequantizeLinear("com.microsoft", [1]),
+];
