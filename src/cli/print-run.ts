@@ -86,6 +86,7 @@ export async function followRun(
           break;
         case "done":
           done = event;
+          for (const note of event.notes) say(`note: ${note}`);
       }
     }
   } finally {

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { optimizerNames } from "../optim/index.ts";
 import { scheduleNames } from "../optim/schedules.ts";
+import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { monitors } from "../train/options.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
@@ -45,8 +46,13 @@ export function addTrain(program: Command, run: RunBody): void {
       ),
     )
     .option("--flip", "mirror images left to right at random")
+    .addOption(option("--crop <px>", "shift images by up to so many pixels at random (default: 0)", whole(0)))
     .addOption(
-      option("--crop <px>", "shift images by up to so many pixels at random (default: 0)", whole(0)),
+      option(
+        "--variants <n>",
+        "versions of each augmented image, in turn by epoch, so that the teacher's outputs can be kept (default: another in each epoch)",
+        whole(1),
+      ),
     );
 
   addLossOptions(command);
@@ -106,6 +112,21 @@ export function addTrain(program: Command, run: RunBody): void {
       ),
     )
     .addOption(threadsOption());
+
+  command.optionsGroup("Teacher's outputs, where they repeat:");
+  command
+    .addOption(
+      option(
+        "--teacher-cache <place>",
+        "where they are kept: memory, disk (a file that is gone after the run), off (the teacher runs at every step), auto: memory up to 2 GiB, then disk (default: auto)",
+      ).choices(cachePlaces),
+    )
+    .addOption(
+      option(
+        "--teacher-cache-type <type>",
+        "float16 takes half the room, rounded (default: float32)",
+      ).choices(cacheTypes),
+    );
 
   command.optionsGroup("Run:");
   command

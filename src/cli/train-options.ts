@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleName } from "../optim/schedules.ts";
+import type { CachePlace, CacheType } from "../train/cache-places.ts";
 import type { Monitor } from "../train/options.ts";
 import type { StrategyFlags } from "./strategy-options.ts";
 
@@ -33,6 +34,9 @@ export interface TrainFlags extends StrategyFlags {
   threads?: number;
   out?: string;
   resume?: boolean;
+  variants?: number;
+  teacherCache?: CachePlace;
+  teacherCacheType?: CacheType;
   checkpointEvery?: number;
   logEvery?: number;
   monitor?: Monitor;

@@ -82,11 +82,14 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       augment: {
         ...(flags.flip && { flip: true }),
         ...(flags.crop !== undefined && { crop: flags.crop }),
+        ...(flags.variants !== undefined && { variants: flags.variants }),
       },
       studentLogits: flags.studentLogits,
       teacherLogits: flags.teacherLogits,
       out,
       resume: flags.resume,
+      teacherCache: flags.teacherCache,
+      teacherCacheType: flags.teacherCacheType,
       checkpointEvery: flags.checkpointEvery,
       logEvery: flags.logEvery,
       monitor: flags.monitor,
@@ -101,11 +104,12 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       signal: stopper.signal,
       onStart(event) {
         used = event.taps;
-        notes.push(...event.notes.map((n) => `${n[0]?.toUpperCase()}${n.slice(1)}.`));
+        notes.push(...event.notes.map(sentence));
         const run = RunFolder.open(out);
         run.writeJson("run.json", { ...run.readJson<object>("run.json"), command: keptCommand(flags) });
       },
     });
+    notes.push(...done.notes.map(sentence));
     if (done.interrupted) return interrupted(io, flags, out, done, checkpoint);
     return await finish({
       io,
@@ -124,6 +128,8 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
     stopper.dispose();
   }
 }
+
+const sentence = (note: string): string => `${note[0]?.toUpperCase()}${note.slice(1)}.`;
 
 function withResumed(flags: TrainFlags): TrainFlags {
   if (!flags.resume || flags.out === undefined) return flags;

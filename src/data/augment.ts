@@ -9,6 +9,11 @@ export interface AugmentOptions {
   readonly flip?: boolean;
   /** Pad so many pixels on each side, then cut the old size out at random. Default 0: no crop. */
   readonly crop?: number;
+  /**
+   * How many versions of a sample there are: epoch e shows version e mod variants, so that what a teacher says of them can be
+   * kept. Default: another one in each epoch.
+   */
+  readonly variants?: number;
 }
 
 export interface AugmentKey {
@@ -33,13 +38,18 @@ export interface AugmentKey {
  * const x = augment(inputs[0], { flip: true, crop: 2 }, { seed, epoch, samples, zero: dataset.inputs[0].zero });
  */
 export function augment(batch: Tensor, options: AugmentOptions, key: AugmentKey): Tensor {
-  checkKeys("augment", options, ["flip", "crop"]);
-  const { flip = false, crop = 0 } = options;
+  checkKeys("augment", options, ["flip", "crop", "variants"]);
+  const { flip = false, crop = 0, variants } = options;
   const [n, channels, height, width] = batch.dims;
   if (!Number.isInteger(crop) || crop < 0)
     throw new DistillError(
       "E_ARGUMENT",
       `augment: crop is ${crop}, expected a whole number of pixels from 0 on`,
+    );
+  if (variants !== undefined && (!Number.isInteger(variants) || variants < 1))
+    throw new DistillError(
+      "E_ARGUMENT",
+      `augment: variants is ${variants}, expected a whole number from 1 on`,
     );
   if (!flip && crop === 0) return batch;
   if (batch.dtype !== "float32" || batch.dims.length !== 4)
@@ -58,8 +68,9 @@ export function augment(batch: Tensor, options: AugmentOptions, key: AugmentKey)
   const from = batch.data as Float32Array;
   const out = new Float32Array(from.length);
   const plane = height! * width!;
+  const version = variants === undefined ? key.epoch : key.epoch % variants;
   for (let i = 0; i < n; i++) {
-    const random = randomFor(key.seed, "augment", key.epoch, key.samples[i]!);
+    const random = randomFor(key.seed, "augment", version, key.samples[i]!);
     const mirrored = random.nextFloat() < 0.5 && flip;
     const dy = random.nextInt(2 * crop + 1) - crop;
     const dx = random.nextInt(2 * crop + 1) - crop;

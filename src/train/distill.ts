@@ -2,6 +2,7 @@
 // loop without a teacher.
 import { createHash } from "node:crypto";
 import { DistillError } from "../base/errors.ts";
+import { formatBytes } from "../base/format.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
@@ -34,15 +35,8 @@ import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
 import { formTaps } from "./taps.ts";
 import { checkOutputs, defaultStrategy } from "./task-strategy.ts";
-import {
-  cacheBytes,
-  fillCache,
-  functionTeacher,
-  modelTeacher,
-  type Teacher,
-  type TeacherCache,
-  type TeacherOutputs,
-} from "./teacher.ts";
+import { functionTeacher, modelTeacher, type Teacher, type TeacherOutputs } from "./teacher.ts";
+import { fillCache, planCache, type TeacherCache } from "./teacher-cache.ts";
 
 /**
  * Trains `student` to match `teacher` on `data`, as an async iterable of events. The last event carries the best student:
@@ -185,11 +179,24 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       );
     }
     const augments = o.augment.flip === true || (o.augment.crop ?? 0) > 0;
-    const bytes = probe
-      ? cacheBytes(data.length, [probe.logits, ...Object.values(probe.taps)].map(typeOfTensor))
-      : 0;
-    const cached = probe !== undefined && !augments && bytes <= o.teacherCacheBytes && o.epochs > 1;
-    if (cached) notes.push(`teacher outputs are computed once and kept (${Math.ceil(bytes / 2 ** 20)} MiB)`);
+    const variants = augments ? o.augment.variants : 1;
+    const plan =
+      probe && variants !== undefined && o.epochs > variants
+        ? planCache(
+            {
+              place: o.teacherCache,
+              type: o.teacherCacheType,
+              memoryBytes: o.teacherCacheBytes,
+              folder: options.out,
+            },
+            [probe.logits, ...Object.values(probe.taps)].map(typeOfTensor),
+            data.length * variants,
+          )
+        : undefined;
+    if (plan)
+      notes.push(
+        `teacher outputs are computed once and kept ${plan.place === "disk" ? "in a file" : "in memory"} (${formatBytes(plan.bytes)})`,
+      );
     yield {
       type: "start",
       steps: total,
@@ -206,14 +213,29 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     if (step === 0 && teacherEval)
       run?.log({ type: "evaluation", who: "teacher", step: 0, epoch: 0, ...teacherEval.metrics });
     let cache: TeacherCache | undefined;
-    if (cached && teacher && step < total) {
-      const filling = fillCache(teacher, data, o.batch);
-      for (let next = await filling.next(); ; next = await filling.next()) {
+    if (plan && variants && teacher && step < total) {
+      const filling = fillCache({
+        plan,
+        samples: data.length,
+        variants,
+        batch: o.batch,
+        ask: async (samples, variant) => {
+          const { inputs } = await data.read(samples);
+          return teacher.run(augments ? augmented(inputs, data, o, variant, samples) : inputs);
+        },
+      });
+      held.push({
+        release: async () => {
+          await filling.return(undefined as never);
+          cache?.close();
+        },
+      });
+      for (let next = await filling.next(); !options.signal?.aborted; next = await filling.next()) {
         if (next.done) {
           cache = next.value;
           break;
         }
-        yield { type: "teacher", done: next.value, total: data.length };
+        yield { type: "teacher", done: next.value, total: data.length * variants };
       }
     }
 
@@ -231,14 +253,14 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     };
     const exported = () => prepared.export(runner.weights());
 
-    let interrupted = false;
+    let interrupted = options.signal?.aborted === true;
     while (step < total && !interrupted) {
       const epoch = Math.floor(step / stepsPerEpoch);
       for (const samples of orders(epoch).slice(step % stepsPerEpoch)) {
         const batch = await data.read(samples);
         const inputs = augments ? augmented(batch.inputs, data, o, epoch, samples) : batch.inputs;
         const feeds: Record<string, Tensor> = { ...feedStudent(inputs) };
-        const said = cache ? cache.gather(samples) : await teacher?.run(inputs);
+        const said = cache ? cache.gather(samples, variants && epoch % variants) : await teacher?.run(inputs);
         if (said) {
           feeds[names.teacherLogits] = said.logits;
           for (const t of taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
@@ -350,7 +372,15 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         metrics: bestMetrics,
         teacher: teacherEval?.metrics,
       });
-    yield { type: "done", step, interrupted, student: bestStudent, metrics: bestMetrics, seconds };
+    yield {
+      type: "done",
+      step,
+      interrupted,
+      student: bestStudent,
+      metrics: bestMetrics,
+      seconds,
+      notes: [cache?.saved()].filter((n) => n !== undefined),
+    };
   } finally {
     await Promise.all(held.map((h) => h.release()));
   }

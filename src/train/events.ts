@@ -49,4 +49,6 @@ export type DistillEvent =
       readonly student: Uint8Array;
       readonly metrics: Metrics;
       readonly seconds: number;
+      /** Remarks that only the end allows: what keeping the teacher's outputs has saved. */
+      readonly notes: readonly string[];
     };

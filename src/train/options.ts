@@ -10,6 +10,7 @@ import type { ScheduleOptions } from "../optim/schedules.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";
+import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
 export interface Tap {
@@ -81,7 +82,15 @@ export interface DistillOptions {
   readonly logEvery?: number | undefined;
   /** What makes a student the best; default: the task's first metric that can be measured (top1, or agreement without labels). */
   readonly monitor?: Monitor | undefined;
-  /** Bytes that kept teacher outputs may take; default 2 GiB. 0: the teacher runs at every step. */
+  /**
+   * Where the teacher's outputs are kept, if they repeat (no augmentation, or `augment.variants`): "memory", "disk" (a file
+   * that is gone after the run), "off": the teacher runs at every step. Default "auto": memory up to `teacherCacheBytes`,
+   * then disk, up to half of what is free.
+   */
+  readonly teacherCache?: CachePlace | undefined;
+  /** "float16" halves what is kept, and rounds it to 11 bits. Default "float32". */
+  readonly teacherCacheType?: CacheType | undefined;
+  /** Bytes that "auto" keeps in memory; default 2 GiB. */
   readonly teacherCacheBytes?: number | undefined;
   /** Default: onnxruntime-node. */
   readonly runtime?: Runtime | undefined;
@@ -122,6 +131,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   checkpointEvery: true,
   logEvery: true,
   monitor: true,
+  teacherCache: true,
+  teacherCacheType: true,
   teacherCacheBytes: true,
   runtime: true,
   target: true,
@@ -202,6 +213,8 @@ export function resolveOptions(o: DistillOptions) {
       o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),
     logEvery: whole("logEvery", o.logEvery ?? 10, 1),
     monitor,
+    teacherCache: among("teacherCache", o.teacherCache ?? "auto", cachePlaces),
+    teacherCacheType: among("teacherCacheType", o.teacherCacheType ?? "float32", cacheTypes),
     teacherCacheBytes: o.teacherCacheBytes ?? 2 ** 31,
     target: targets[among("target", o.target ?? "cpu", Object.keys(targets) as TargetName[])],
   };

@@ -1,7 +1,6 @@
-// The teacher: an ONNX model as it is, or any function. Its outputs for a data set can be computed once and kept.
+// The teacher: an ONNX model as it is, or any function. Keeping its outputs is teacher-cache.ts's job.
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { sizeOf, type Tensor, type TensorType } from "../base/tensor.ts";
-import { evaluationBatches } from "../data/batches.ts";
+import type { Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
@@ -119,61 +118,5 @@ function logitsReader(task: Task, name: string): (t: Tensor, inputs: readonly Te
     checkLogitsShape(task, t.dims, what, "--teacher-logits");
     axis ??= findBatchAxis(t.dims, inputs[0]?.dims[0] as number, what);
     return batchFirst(asFloat32(t, name), axis);
-  };
-}
-
-/** What the teacher says of every sample of a data set, in memory. */
-export interface TeacherCache {
-  gather(samples: ArrayLike<number>): TeacherOutputs;
-  readonly bytes: number;
-}
-
-/** How many bytes the outputs for `length` samples would take. */
-export function cacheBytes(length: number, types: readonly TensorType[]): number {
-  return types.reduce((n, t) => n + (4 * sizeOf(t.dims) * length) / (t.dims[0] as number), 0);
-}
-
-/**
- * Runs the teacher over the whole data set, in order and in batches of `batch`: what is kept for a sample then does not
- * depend on where a run was interrupted.
- */
-export async function* fillCache(
-  teacher: Teacher,
-  dataset: Dataset,
-  batch: number,
-): AsyncGenerator<number, TeacherCache> {
-  const stores = new Map<string, { data: Float32Array; each: number; dims: readonly number[] }>();
-  for (const samples of evaluationBatches(dataset.length, batch)) {
-    const { inputs } = await dataset.read(samples);
-    const { logits, taps } = await teacher.run(inputs);
-    for (const [key, t] of [["", logits] as const, ...Object.entries(taps)]) {
-      const dims = t.dims.slice(1);
-      const each = sizeOf(dims);
-      let store = stores.get(key);
-      if (!store) stores.set(key, (store = { data: new Float32Array(each * dataset.length), each, dims }));
-      store.data.set(t.data as Float32Array, (samples[0] as number) * each);
-    }
-    yield (samples.at(-1) as number) + 1;
-  }
-  const gather = (key: string, samples: ArrayLike<number>): Tensor => {
-    const { data, each, dims } = stores.get(key) as {
-      data: Float32Array;
-      each: number;
-      dims: readonly number[];
-    };
-    const out = new Float32Array(samples.length * each);
-    for (let i = 0; i < samples.length; i++) {
-      const at = (samples[i] as number) * each;
-      out.set(data.subarray(at, at + each), i * each);
-    }
-    return { dtype: "float32", dims: [samples.length, ...dims], data: out };
-  };
-  const tapNames = [...stores.keys()].filter((k) => k !== "");
-  return {
-    bytes: [...stores.values()].reduce((n, s) => n + s.data.byteLength, 0),
-    gather: (samples) => ({
-      logits: gather("", samples),
-      taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples)])),
-    }),
   };
 }
