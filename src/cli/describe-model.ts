@@ -1,10 +1,10 @@
 // A model -> what `inspect` tells of it, as plain data. Runs the model once for the shapes; a model that cannot be run is
 // described all the same, without them.
 import { DistillError } from "../base/errors.ts";
+import { neuronAxis } from "../base/layout.ts";
 import { isFloat, type Shape, type TensorType } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import type { Node, Value } from "../graph/graph.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 import type { Model } from "../onnx/model.ts";
 import { modelOrigin } from "../onnx/model-origin.ts";
 import { activationOps } from "../ops/activation.ts";

@@ -194,6 +194,7 @@ async function finish(f: Finished): Promise<number> {
     ],
     before: f.student,
     taps: f.taps,
+    metric: flags.metric,
     data: f.data,
     evaluation: f.evaluation,
     evaluationName: flags.evalData ?? (flags.data as string),

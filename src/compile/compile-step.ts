@@ -6,12 +6,12 @@
 
 import { differentiate } from "../autodiff/differentiate.ts";
 import { DistillError, didYouMean } from "../base/errors.ts";
+import { neuronAxis } from "../base/layout.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { type Graph, typeOf, type Value } from "../graph/graph.ts";
 import { type LossEmission, waysToUnequalNeurons } from "../losses/index.ts";
 import { project } from "../losses/projection.ts";
 import type { Projection } from "../losses/projection-options.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 import { oneHotRows, type TapPair } from "../losses/terms.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Builder } from "../ops/builder.ts";

@@ -70,14 +70,14 @@ row(RegressionDistillationStrategy, {
 });
 
 row(NeuronSelectivityDistillationStrategy, {
-  unequalNeurons: (s, tap) => !looksAt(s.targetLayerName, tap),
+  unequalNeurons: (s, tap) =>
+    !looksAt(s.targetLayerName, tap) || s.match !== "index" || s.metric === "population-sparseness",
+  unequalNeuronsBy: 'scores matched by rank (match: "rank"; --match rank)',
   output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
   intermediate: (c, s) =>
     (s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
       name: `selectivity/${tap.name}`,
-      value: c.b.scope(`loss/selectivity/${tap.name}`, () =>
-        selectivityLoss(c.b, tap.student, tap.teacher, s.metric, s.selectivityWeight),
-      ),
+      value: c.b.scope(`loss/selectivity/${tap.name}`, () => selectivityLoss(c, tap, s)),
     })),
 });
 

@@ -2,12 +2,12 @@
 // neuron with neuron can look at layers of unequal width (the regressor of Romero et al., "FitNets", 2015,
 // arXiv:1412.6550). It is trained in the step and thrown away with it: the exported student never holds it.
 import { biasInitialization, sampler } from "../base/initialization.ts";
+import { neuronAxis } from "../base/layout.ts";
 import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Projection } from "./projection-options.ts";
-import { neuronAxis } from "./selectivity.ts";
 import type { LossState } from "./terms.ts";
 
 /**

@@ -1,110 +1,146 @@
-// Neuron selectivity as graph values: the emitted twin of NeuronSelectivityDistillationStrategy's intermediate loss.
-// Works on maps where they lie: reductions run over the sample axes, nothing is transposed to [samples, neurons].
+// Neuron selectivity as graph values: the emitted twin of NeuronSelectivityDistillationStrategy's intermediate loss. One
+// table of metrics; what is scored, matched and compared lies in the folder beside this file.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, sizeOf } from "../base/tensor.ts";
+import { neuronAxis } from "../base/layout.ts";
+import { formatShape, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
+import type { NeuronSelectivityDistillationStrategy, SelectivityMetric } from "../strategies/index.ts";
+import { metricNamed } from "../strategies/selectivity-metric.ts";
+import { classResponse, classSelectivity, presentClasses } from "./selectivity/classes.ts";
 import {
-  ACTIVITY_THRESHOLD,
-  DEAD_NEURON_MEAN,
-  type SelectivityMetric,
-  SURROGATE_STEEPNESS,
-} from "../strategies/index.ts";
+  distanceOf,
+  normalizeProfiles,
+  type PairedScores,
+  pairByAssignment,
+  pairByIndex,
+  pairByRank,
+} from "./selectivity/comparison.ts";
+import { kurtosis } from "./selectivity/kurtosis.ts";
+import { logVariance } from "./selectivity/log-variance.ts";
+import { type EmittedMetric, takenOver } from "./selectivity/metric.ts";
+import { peakToAverage } from "./selectivity/peak-to-average.ts";
+import { relativeDeviation } from "./selectivity/relative-deviation.ts";
+import { relativeSparsity } from "./selectivity/relative-sparsity.ts";
+import { gradientForAll, runningMoments } from "./selectivity/running.ts";
+import { type Samples, samplesOf } from "./selectivity/samples.ts";
+import { softPeak } from "./selectivity/soft-peak.ts";
+import { sparsity } from "./selectivity/sparsity.ts";
+import { trevesRolls } from "./selectivity/treves-rolls.ts";
+import { variance } from "./selectivity/variance.ts";
+import type { LossContext, TapPair } from "./terms.ts";
 
-/** The axis that counts neurons: the last of [N, C] and [N, T, C], the second of [N, C, H, W] and [N, C, D, H, W]. */
-export function neuronAxis(rank: number): number {
-  return rank >= 4 ? 1 : rank - 1;
-}
-
-/** Everything but the neurons is a sample. Two stages where space follows the neurons: contiguous axes first. */
-function overSamples(b: Builder, x: Value, reduce: (x: Value, axes: number[]) => Value): Value {
-  const rank = b.dims(x).length;
-  const axis = neuronAxis(rank);
-  const after = Array.from({ length: rank - axis - 1 }, (_, i) => axis + 1 + i);
-  const before = Array.from({ length: axis }, (_, i) => i);
-  const inner = after.length > 0 ? reduce(x, after) : x;
-  return before.length > 0 ? reduce(inner, before) : inner;
-}
-
-const sums = (b: Builder, x: Value): Value => overSamples(b, x, (v, axes) => b.reduceSum(v, axes, true));
-const maxima = (b: Builder, x: Value): Value => overSamples(b, x, (v, axes) => b.reduceMax(v, axes, true));
-
-/** Scores [1, …, neurons, …, 1], one per neuron. */
-type Score = (b: Builder, x: Value, samples: number) => Value;
-
-const scores: Record<SelectivityMetric, Score> = {
-  /** v = (1/S) Σ (a − μ)²;  dv/da = 2 (a − μ) / S: the path through μ sums to zero. */
-  variance: (b, x, samples) => {
-    const centred = b.sub(x, b.scale(sums(b, x), 1 / samples));
-    const score = b.scale(sums(b, b.square(centred)), 1 / samples);
-    b.region({
-      inputs: [x],
-      outputs: [score],
-      grad: (dy) => [() => b.mul(centred, b.scale(dy(0), 2 / samples))],
-    });
-    return score;
-  },
-  /** Share of |a| > τ; its gradient is that of the mean of σ(k(|a| − τ)). */
-  sparsity: (b, x, samples) => {
-    const size = b.abs(x);
-    const active = b.cast(b.greater(size, b.like(x, ACTIVITY_THRESHOLD)), typeOf(x).dtype);
-    const score = b.scale(sums(b, active), 1 / samples);
-    b.region({
-      inputs: [x],
-      outputs: [score],
-      grad: (dy) => [
-        () => {
-          const s = b.sigmoid(b.scale(b.shift(size, -ACTIVITY_THRESHOLD), SURROGATE_STEEPNESS));
-          const slope = b.scale(b.mul(s, b.sub(b.like(x, 1), s)), SURROGATE_STEEPNESS / samples);
-          return b.mul(dy(0), b.mul(slope, b.sign(x)));
-        },
-      ],
-    });
-    return score;
-  },
-  /** p = max|a| / mean|a|, 0 for a dead neuron; both the peak's and the mean's term flow back. */
-  "peak-to-average": (b, x, samples) => {
-    const size = b.abs(x);
-    const peak = maxima(b, size);
-    const mean = b.scale(sums(b, size), 1 / samples);
-    const alive = b.greater(mean, b.like(x, DEAD_NEURON_MEAN));
-    const score = b.where(alive, b.div(peak, b.where(alive, mean, b.like(x, 1))), b.like(x, 0));
-    b.region({
-      inputs: [x],
-      outputs: [score],
-      grad: (dy) => [
-        () => {
-          const isPeak = b.cast(b.equal(size, b.expand(peak, b.dims(x))), typeOf(x).dtype);
-          const inverse = b.where(alive, b.reciprocal(b.where(alive, mean, b.like(x, 1))), b.like(x, 0));
-          const ofPeak = b.mul(isPeak, b.div(inverse, sums(b, isPeak)));
-          const ofMean = b.scale(b.mul(score, inverse), 1 / samples);
-          return b.mul(b.mul(dy(0), b.sign(x)), b.sub(ofPeak, ofMean));
-        },
-      ],
-    });
-    return score;
-  },
+const metrics: Readonly<Record<SelectivityMetric, EmittedMetric>> = {
+  variance,
+  sparsity,
+  "peak-to-average": peakToAverage,
+  "relative-deviation": relativeDeviation,
+  "log-variance": logVariance,
+  "relative-sparsity": relativeSparsity,
+  "lifetime-sparseness": trevesRolls,
+  "population-sparseness": trevesRolls,
+  kurtosis,
+  "soft-peak": softPeak,
+  "class-selectivity": classSelectivity,
+  "class-response": classResponse,
 };
 
-/** weight · (1/N) Σ (score_s − score_t)² over the N neurons of one tap. */
-export function selectivityLoss(
-  b: Builder,
+/** What of a strategy the loss depends on. */
+export type SelectivitySettings = Pick<
+  NeuronSelectivityDistillationStrategy,
+  "selectivityWeight" | "metric" | "over" | "match" | "target" | "momentum" | "distance"
+>;
+
+/** Names of the loss's state for one tap: what the training loop sets, and what the step carries. */
+export function stateNames(tap: string, s: SelectivitySettings) {
+  const of = (what: string): string => `selectivity/${tap}/${s.metric}/${s.over}/${s.match}/${what}`;
+  return { teacher: of("teacher"), assignment: of("assignment"), running: of("running") };
+}
+
+/** weight · the mean distance of the scores of one tap; see the strategy for what the settings mean. */
+export function selectivityLoss(c: LossContext, tap: TapPair, settings: SelectivitySettings): Value {
+  const { b } = c;
+  const { metric: name, over, momentum } = settings;
+  const { of, needsClasses, isProfile } = metricNamed("selectivity", name);
+  const metric = takenOver(metrics[name], over, of);
+  const states = stateNames(tap.name, settings);
+  const classes = needsClasses ? classesOf(c, tap) : undefined;
+
+  const samples = samplesOf(b, tap.student, over, of, classes);
+  const batch = metric.moments(samples);
+  const running =
+    momentum > 0 ? runningMoments(b, c.state, states.running, metric, batch, momentum) : undefined;
+  const moments = running?.moments ?? batch;
+  const score = (s: Samples, from: readonly Value[]): Value => flat(s, metric.score(s, from), isProfile);
+  let student = score(samples, moments);
+  let teacher: Value;
+  if (settings.target === "dataset") {
+    const neurons = b.dims(tap.teacher)[neuronAxis(b.dims(tap.teacher).length)] as number;
+    const dims: Shape = isProfile ? [b.dims(classes as Value)[1] as number, neurons] : [neurons];
+    const variable = c.state.variable(
+      states.teacher,
+      tensor("float32", new Float32Array(sizeOf(dims)), dims),
+    );
+    teacher = b.cast(variable.value, typeOf(student).dtype);
+  } else {
+    const other = samplesOf(b, tap.teacher, over, of, classes);
+    teacher = score(other, metric.moments(other));
+  }
+  if (isProfile) {
+    // Classes that the student has not met yet can't be compared.
+    const present = presentClasses(b, moments);
+    student = normalizeProfiles(b, student, present);
+    teacher = normalizeProfiles(b, teacher, present);
+  }
+  const pairs = paired(c, settings, states.assignment, student, teacher);
+  const loss = distanceOf(b, pairs, settings.distance, settings.selectivityWeight);
+  return running ? gradientForAll(b, loss, running.share) : loss;
+}
+
+function paired(
+  { b, state }: LossContext,
+  { match }: SelectivitySettings,
+  assignmentName: string,
   student: Value,
   teacher: Value,
-  metric: SelectivityMetric,
-  weight: number,
-): Value {
-  const score = (x: Value): Value => {
-    const dims = b.dims(x);
-    const neurons = dims[neuronAxis(dims.length)] as number;
-    const samples = sizeOf(dims) / neurons;
-    if (samples < 2)
-      throw new DistillError(
-        "E_SHAPE",
-        `selectivity of ${formatShape(dims)}: one sample does not show how a neuron varies; train with a batch of two or more`,
-      );
-    return b.reshape(scores[metric](b, x, samples), [neurons]);
-  };
-  const difference = b.sub(score(student), score(teacher));
-  return b.scale(b.reduceSum(b.square(difference)), weight / (b.dims(difference)[0] as number));
+): PairedScores {
+  if (match === "rank") return pairByRank(b, student, teacher);
+  if (match === "index") return pairByIndex(b, student, teacher);
+  const [own, other] = [b.dims(student).at(-1) as number, b.dims(teacher).at(-1) as number];
+  // Until the training loop sets it, the i-th with the i-th.
+  const initial = tensor(
+    "float32",
+    Array.from({ length: own }, (_, i) => (i < other ? i : -1)),
+  );
+  return pairByAssignment(b, student, teacher, state.variable(assignmentName, initial).value);
+}
+
+/** Scores as [neurons], [classes, neurons] or [samples]. */
+function flat({ b }: Samples, scores: Value, isProfile: boolean): Value {
+  return isProfile ? scores : b.reshape(scores, [sizeOf(b.dims(scores))]);
+}
+
+/** The distribution over classes of each sample of the tap: the labels', or the class that the teacher predicts. */
+function classesOf(c: LossContext, tap: TapPair): Value {
+  const { b } = c;
+  const samples = b.dims(tap.student)[0] as number;
+  const classes = c.labels ?? (c.teacherLogits && predictedClasses(c, c.teacherLogits));
+  if (!classes)
+    throw new DistillError(
+      "E_OPTION",
+      `tap "${tap.name}": this selectivity metric tells classes apart; give labels, or a teacher with logits`,
+    );
+  const dims = b.dims(classes);
+  if (dims[0] !== samples || (dims[1] as number) < 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `tap "${tap.name}": ${samples} samples, but labels or logits of shape ${formatShape(dims)}; a selectivity metric that tells classes apart needs one row for each sample and two classes or more`,
+    );
+  return classes;
+}
+
+/** 1 where a row is greatest (shared, where several are), else 0. */
+function predictedClasses({ b }: LossContext, logits: Value): Value {
+  const top = b.expand(b.reduceMax(logits, [1], true), b.dims(logits));
+  const isTop = b.cast(b.equal(logits, top), typeOf(logits).dtype);
+  return b.div(isTop, b.reduceSum(isTop, [1], true));
 }

@@ -6,7 +6,8 @@ import { subset } from "../data/array-dataset.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { SelectivityMetric } from "../strategies/index.ts";
+import type { SelectivityMetric } from "../strategies/index.ts";
+import { metricNamed } from "../strategies/selectivity-metric.ts";
 import type { Predictions } from "../tasks/index.ts";
 import { type Evaluation, type Metrics, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
@@ -58,6 +59,8 @@ export interface RunReportOptions {
   readonly evaluationName?: string;
   readonly batch: number;
   readonly runtime: Runtime;
+  /** The metric that was trained for, where one was: shown beside the three that every report has. */
+  readonly metric?: SelectivityMetric | undefined;
   /** Samples that the selectivity scores are taken over; default 1000. */
   readonly samples?: number;
 }
@@ -152,6 +155,7 @@ function namesOf(dataset: Dataset, evaluations: ReadonlyMap<string, Measured>): 
 async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<SelectivityScores[]> {
   const teacher = o.models.find((m) => m.role === "teacher");
   if (!teacher || o.taps.length === 0) return [];
+  const metrics = reported(o.metric);
   const measure = (model: Model, side: "teacher" | "student") =>
     measureSelectivity({
       model,
@@ -160,6 +164,7 @@ async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<Selectiv
       values: Object.fromEntries(o.taps.map((t) => [t.name, t[side]])),
       forms: Object.fromEntries(o.taps.map((t) => [t.name, t.forms?.[side]])),
       ...(o.samples !== undefined && { samples: o.samples }),
+      metrics,
     });
   const after = o.models.find((m) => m.training === "distilled");
   const labelsOnly = o.models.find((m) => m.training === "labels");
@@ -171,7 +176,7 @@ async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<Selectiv
     ...(labelsOnly && { labelsOnly: await measure(labelsOnly.model, "student") }),
   };
   return o.taps.flatMap(({ name }) =>
-    Object.values(SelectivityMetric).map((metric) => {
+    metrics.map((metric) => {
       const of = (side: Record<string, MeasuredSelectivity>) => side[name]?.scores[metric] ?? [];
       return {
         tap: name,
@@ -184,6 +189,14 @@ async function scoresOf(o: RunReportOptions, dataset: Dataset): Promise<Selectiv
       };
     }),
   );
+}
+
+/** The three that every report shows, and the one that was trained for where it is another that scores each neuron. */
+function reported(trained: SelectivityMetric | undefined): readonly SelectivityMetric[] {
+  const usual: SelectivityMetric[] = ["variance", "sparsity", "peak-to-average"];
+  if (trained === undefined || usual.includes(trained)) return usual;
+  const { of, needsClasses } = metricNamed("report", trained);
+  return of === "neuron" && !needsClasses ? [trained, ...usual] : usual;
 }
 
 function seriesOf(m: ReportedModel, folder: string): RunSeries {

@@ -1,7 +1,7 @@
 // What the strategies demand of their arguments, each demand once. Looks at values and throws; computes nothing.
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape } from "../base/tensor.ts";
-import type { Matrix } from "./matrix.ts";
+import { asMatrix, type Matrix, type MatrixLike } from "./matrix.ts";
 
 /** How far a row of labels may sum from 1: float32 softmax outputs over many classes stay well within it. */
 const LABEL_SUM_TOLERANCE = 1e-3;
@@ -107,6 +107,29 @@ export function checkProbabilities(what: string, m: Matrix): void {
         `${what} is ${y} at row ${Math.floor(i / m.columns)}, column ${i % m.columns}; each must lie in [0, 1]: 1 for a label that holds, 0 for one that does not`,
       );
   }
+}
+
+/** Labels of the samples of activations, by which a metric tells classes apart. */
+export function checkClasses(
+  what: string,
+  labels: MatrixLike | undefined,
+  whose: string,
+  activations: Matrix,
+): Matrix {
+  if (labels === undefined)
+    throw new DistillError(
+      "E_ARGUMENT",
+      `${what} are missing: this metric tells classes apart; give the ${whose} labels of shape [samples, classes], one-hot or the teacher's softmax`,
+    );
+  const matrix = asMatrix(what, labels);
+  const samples = activations.rows / activations.positions;
+  if (matrix.rows !== samples || matrix.columns < 2)
+    throw new DistillError(
+      "E_SHAPE",
+      `${what} is ${formatShape(matrix.dims)} for ${samples} samples of ${whose}; one row for each sample and two classes or more are needed`,
+    );
+  checkDistributions(what, matrix);
+  return matrix;
 }
 
 /** Rows that are distributions: finite, not negative, summing to 1. */

@@ -1,8 +1,10 @@
 // The public names of the strategies room: losses and gradients on arrays, without ONNX Runtime or protobuf.
 export { DistillError, type ErrorCode } from "../base/errors.ts";
+export { ResponseCorrelation } from "./assignment.ts";
 export { AttentionTransferStrategy, DEAD_ATTENTION } from "./attention-transfer.ts";
 export { type ChannelStatisticsOptions, ChannelStatisticsStrategy } from "./channel-statistics.ts";
 export { CombinedDistillationStrategy, type StrategyPart, type WeightedStrategy } from "./combined.ts";
+export type { SelectivityDistance } from "./comparison.ts";
 export { DEAD_NORM, type LayerOver } from "./groups.ts";
 export { HintStrategy } from "./hint.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
@@ -13,8 +15,12 @@ export {
   LayerStrategyBase,
   type LayerStrategyOptions,
 } from "./layer-strategy.ts";
+export type { SelectivityMatch } from "./match.ts";
 export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
+export { RESPONSE_FLOOR } from "./metrics/metric.ts";
+export type { SelectivityOver } from "./metrics/over.ts";
 export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
+export { RELATIVE_STEEPNESS, RELATIVE_THRESHOLD } from "./metrics/relative-sparsity.ts";
 export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
 export { MultiLabelDistillationStrategy } from "./multi-label-strategy.ts";
 export {
@@ -22,10 +28,7 @@ export {
   type NeuronCorrelationOptions,
   NeuronCorrelationStrategy,
 } from "./neuron-correlation.ts";
-export {
-  NeuronSelectivityDistillationStrategy,
-  type NeuronSelectivityOptions,
-} from "./neuron-selectivity.ts";
+export { NeuronSelectivityDistillationStrategy } from "./neuron-selectivity.ts";
 export {
   LEAST_BANDWIDTH_SQUARED,
   type NeuronSelectivityTransferOptions,
@@ -34,13 +37,16 @@ export {
 } from "./neuron-selectivity-transfer.ts";
 export { RegressionDistillationStrategy, type RegressionOptions } from "./regression-strategy.ts";
 export { ResponseDistillationStrategy } from "./response-strategy.ts";
+export { SelectivityAccumulator, type SelectivityAccumulatorOptions } from "./selectivity-accumulator.ts";
 export {
   peakToAverageScores,
   SelectivityMetric,
+  type SelectivityScoreOptions,
   selectivityScores,
   sparsityScores,
   varianceScores,
 } from "./selectivity-metric.ts";
+export type { NeuronSelectivityOptions, SelectivityTarget } from "./selectivity-options.ts";
 export { DEAD_SIMILARITY, SimilarityPreservingStrategy } from "./similarity-preserving.ts";
 export type {
   AnyStrategy,

@@ -28,14 +28,22 @@ export interface DistillationStrategy {
   setProgress?(progress: Progress): void;
 }
 
-/** A loss between intermediate activations of student and teacher, each `[samples, neurons]`. */
+/**
+ * A loss between intermediate activations of student and teacher, each `[samples, neurons]`. `labels` `[samples,
+ * classes]`, where there are any, are for losses that tell classes apart; others need not take the argument.
+ */
 export interface IntermediateActivationStrategy {
   /** The loss, weighted already: add it to that of the outputs. */
-  computeIntermediateLoss(student: IntermediateActivations, teacher: IntermediateActivations): number;
+  computeIntermediateLoss(
+    student: IntermediateActivations,
+    teacher: IntermediateActivations,
+    labels?: MatrixLike,
+  ): number;
   /** d computeIntermediateLoss / d student, layer by layer, weighted already; a layer without loss is absent. */
   computeIntermediateGradient(
     student: IntermediateActivations,
     teacher: IntermediateActivations,
+    labels?: MatrixLike,
   ): IntermediateActivations;
   /** As in {@link DistillationStrategy}. */
   setProgress?(progress: Progress): void;

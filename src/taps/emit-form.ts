@@ -1,7 +1,8 @@
 // Brings a tapped value into the form in which it is compared (tap-form.ts), as graph values with their gradients.
+
+import { neuronAxis } from "../base/layout.ts";
 import { tensor } from "../base/tensor.ts";
 import { ints, type Value } from "../graph/graph.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { TapForm } from "./tap-form.ts";
 

@@ -1,8 +1,8 @@
 // Which axis of a model's value counts its neurons. The rank alone does not tell: [N, C, L] of a 1-D convolution and
 // [N, T, C] of a transformer are both of rank 3, and some models keep their maps as [N, H, W, C].
 
+import { neuronAxis } from "../base/layout.ts";
 import type { Node, Value } from "../graph/graph.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 import { activationOps } from "../ops/activation.ts";
 import { tableKey } from "../ops/builder.ts";
 import { convolutionOps } from "../ops/convolution.ts";

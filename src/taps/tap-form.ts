@@ -2,8 +2,8 @@
 // resolution pooled to the smaller, as implementations of neuron selectivity transfer do (Huang and Wang, 2017).
 // Decides by shapes alone; emit-form.ts does it. Numbers of neurons are the strategy's business.
 import { DistillError } from "../base/errors.ts";
+import { neuronAxis } from "../base/layout.ts";
 import { formatShape, type Shape, sameShape } from "../base/tensor.ts";
-import { neuronAxis } from "../losses/selectivity.ts";
 
 /** One side of a tap as its model gives it. */
 export interface TapSide {

@@ -1,4 +1,4 @@
-// Measures how selective the neurons of a model's values are: runs the model over some samples and scores every metric.
+// Measures how selective the neurons of a model's values are: runs the model over some samples and scores each metric.
 // The scores themselves are the strategies room's.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf, type Tensor } from "../base/tensor.ts";
@@ -7,7 +7,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { targets } from "../ops/target.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { Matrix, SelectivityMetric, selectivityScores } from "../strategies/index.ts";
+import { Matrix, type SelectivityMetric, selectivityScores } from "../strategies/index.ts";
 import type { TapForm } from "../taps/tap-form.ts";
 import { FormRunner } from "./form-runner.ts";
 import { openRunner } from "./model-runner.ts";
@@ -24,20 +24,22 @@ export interface MeasureSelectivityOptions {
   readonly samples?: number;
   /** Samples at a time; default 100. */
   readonly batch?: number;
+  /** Metrics that score each neuron and need no labels; default: variance, sparsity, peak-to-average. */
+  readonly metrics?: readonly SelectivityMetric[];
 }
 
 export interface MeasuredSelectivity {
   /** Rows that the scores were taken over: samples, times positions for maps and sequences. */
   readonly rows: number;
   /** One score per neuron, by metric. */
-  readonly scores: Readonly<Record<SelectivityMetric, number[]>>;
+  readonly scores: Readonly<Partial<Record<SelectivityMetric, number[]>>>;
 }
 
 /** Elements of one value that are held at a time: 256 MiB of float32. */
 const largestValue = 2 ** 26;
 
 /**
- * Scores every neuron of each value by every {@link SelectivityMetric}. A [N, C] value has C neurons and N rows,
+ * Scores every neuron of each value by each of the metrics. A [N, C] value has C neurons and N rows,
  * [N, T, C] has N·T rows, [N, C, H, W] (and [N, C, …]) has N·H·W.
  *
  * Errors: E_NAME for a value that does not exist, E_SHAPE for one of rank 1 or 0 or with fewer than two rows,
@@ -50,7 +52,7 @@ const largestValue = 2 ** 26;
 export async function measureSelectivity(
   o: MeasureSelectivityOptions,
 ): Promise<Record<string, MeasuredSelectivity>> {
-  const { model, dataset, values } = o;
+  const { model, dataset, values, metrics = ["variance", "sparsity", "peak-to-average"] } = o;
   const wanted = [...new Set(Object.values(values))];
   const runner = await openRunner(model, o.runtime, dataset, wanted);
   const forms = new FormRunner(
@@ -85,8 +87,8 @@ export async function measureSelectivity(
   for (const [tap, tensors] of parts) {
     const matrix = rowsOf(tensors);
     const scores = Object.fromEntries(
-      Object.values(SelectivityMetric).map((metric) => [metric, [...selectivityScores(matrix, metric)]]),
-    ) as Record<SelectivityMetric, number[]>;
+      metrics.map((metric) => [metric, [...selectivityScores(matrix, metric)]]),
+    ) as Partial<Record<SelectivityMetric, number[]>>;
     scored[tap] = { rows: matrix.rows, scores };
     parts.set(tap, []);
   }

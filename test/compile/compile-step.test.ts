@@ -116,7 +116,7 @@ describe("what is refused before anything runs", () => {
     [
       "a tap with another number of neurons",
       () => compileModel(mlp(), batch, tap("hidden", [batch, 8])),
-      'tap "features": the student\'s "hidden" (student.onnx) is [4,3] and the teacher\'s value [4,8]: they have 3 and 8 neurons; tap values of equal shape, or accept unequal numbers of neurons with a loss that needs no match (--intermediate nst, cka, sp or at) or a learned projection (project: true; --project features)',
+      'tap "features": the student\'s "hidden" (student.onnx) is [4,3] and the teacher\'s value [4,8]: they have 3 and 8 neurons; tap values of equal shape, or accept unequal numbers of neurons with scores matched by rank (match: "rank"; --match rank) or a loss that needs no match (--intermediate nst, cka, sp or at) or a learned projection (project: true; --project features)',
     ],
     [
       "a tap with another number of samples",

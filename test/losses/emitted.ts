@@ -6,6 +6,7 @@ import { typeOf, type Value } from "../../src/graph/graph.ts";
 import { emissionOf } from "../../src/losses/index.ts";
 import { type LossState, oneHotRows } from "../../src/losses/terms.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
+import type { Builder } from "../../src/ops/builder.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { type TargetName, targets } from "../../src/ops/target.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
@@ -43,12 +44,33 @@ export const stateless: LossState = {
   },
 };
 
+/** Variables of a loss: what each holds before the step (else its initial value), and what the step left in it. */
+export class Variables {
+  readonly values = new Map<string, Float32Array>();
+  /** As the emission declares them, with the values that they are assigned. */
+  readonly assigned = new Map<string, Value>();
+
+  state(b: Builder, feeds: Record<string, Tensor>): LossState {
+    return {
+      ...stateless,
+      variable: (name, initial) => {
+        const data = this.values.get(name) ?? Float32Array.from(initial.data as Float32Array);
+        this.values.set(name, data);
+        feeds[name] = { dtype: "float32", dims: initial.dims, data };
+        const value = b.graph.addInput(name, { dtype: "float32", dims: initial.dims });
+        return { value, assign: (next) => void this.assigned.set(name, next) };
+      },
+    };
+  }
+}
+
 /** The emitted loss of `strategy` on `inputs` (given in float64), computed in `dtype`. */
 export async function emitted(
   strategy: AnyStrategy,
   inputs: LossInputs,
   dtype: "float32" | "float64",
   target: TargetName = "cpu",
+  variables?: Variables,
 ): Promise<Emitted> {
   const b = newBuilder("loss", targets[target]);
   const feeds: Record<string, Tensor> = {};
@@ -64,7 +86,7 @@ export async function emitted(
   const labelIndices = labels && typeOf(labels).dtype === "int32" ? labels : undefined;
   const context = {
     b,
-    state: stateless,
+    state: variables?.state(b, feeds) ?? stateless,
     studentLogits,
     teacherLogits: input("teacher"),
     labels: labelIndices ? oneHotRows(b, labelIndices, typeOf(studentLogits)) : labels,
@@ -78,7 +100,8 @@ export async function emitted(
   const wrt = own ? [studentLogits, own] : [studentLogits];
   const gradients = differentiate(b, loss, wrt);
   const wanted = [...terms.map((t) => t.value), ...wrt.map((x) => gradients.get(x))];
-  for (const v of new Set(wanted)) if (v) b.graph.addOutput(v);
+  const assigned = [...(variables?.assigned ?? [])];
+  for (const v of new Set([...wanted, ...assigned.map(([, next]) => next)])) if (v) b.graph.addOutput(v);
   for (const x of wrt) {
     const g = gradients.get(x);
     if (g && typeOf(g).dtype !== dtype) throw new Error("the gradient changed its type");
@@ -94,6 +117,7 @@ export async function emitted(
     read = (v) => out[v.name]?.data as Float32Array;
   }
   const of = (v: Value | undefined) => v && read(v);
+  for (const [name, next] of assigned) variables?.values.set(name, Float32Array.from(read(next)));
   return {
     terms: terms.map((t) => t.name),
     values: terms.map((t) => Number(read(t.value)[0])),

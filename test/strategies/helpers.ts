@@ -1,7 +1,12 @@
 // Shared by the tests of this room: fixtures, seeded matrices, finite differences, closeness that shows the worst element.
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { IntermediateActivations, Matrix, type SelectivityMetric } from "../../src/strategies/index.ts";
+import {
+  IntermediateActivations,
+  Matrix,
+  type NeuronSelectivityOptions,
+  type SelectivityMetric,
+} from "../../src/strategies/index.ts";
 
 interface ResponseCase {
   readonly name: string;
@@ -28,6 +33,24 @@ interface IntermediateCase {
 /** Made with PyTorch by test/fixtures/strategies.py. */
 export const fixtures: { readonly responses: ResponseCase[]; readonly intermediates: IntermediateCase[] } =
   JSON.parse(readFileSync(new URL("../fixtures/strategies.json", import.meta.url), "utf8"));
+
+/** A selectivity loss of whatever options, by test/fixtures/selectivity.py. */
+export interface FamilyCase {
+  readonly options: NeuronSelectivityOptions & { readonly metric: SelectivityMetric };
+  readonly dims: [number[], number[]];
+  readonly student: number[];
+  readonly teacher: number[];
+  readonly labels: number[][];
+  readonly assignment: number[] | null;
+  readonly scores: number[];
+  readonly teacherScores: number[];
+  readonly loss: number;
+  readonly gradient: number[];
+}
+
+export const familyCases: FamilyCase[] = JSON.parse(
+  readFileSync(new URL("../fixtures/selectivity.json", import.meta.url), "utf8"),
+);
 
 export function float32(m: Matrix): Matrix {
   return new Matrix(m.rows, m.columns, Float32Array.from(m.data));

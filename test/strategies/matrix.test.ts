@@ -46,8 +46,39 @@ describe("Matrix", () => {
     );
   });
 
+  it("takes sequences and maps with their positions, and gives them back", () => {
+    const data = Float32Array.from({ length: 24 }, (_, i) => i);
+    const sequence = Matrix.fromTensor({ data, dims: [2, 3, 4] });
+    expect([sequence.rows, sequence.columns, sequence.positions]).toEqual([6, 4, 3]);
+    expect(sequence.data).toBe(data);
+    const plain = Matrix.fromTensor({ data, dims: [6, 4] });
+    expect([plain.rows, plain.positions]).toEqual([6, 1]);
+    expect(Matrix.fromTensor(plain)).toBe(plain);
+    for (const dims of [
+      [2, 3, 2, 2],
+      [2, 3, 1, 2, 2],
+    ]) {
+      const map = Matrix.fromTensor({ data, dims });
+      expect([map.rows, map.columns, map.positions]).toEqual([8, 3, 4]);
+      expect([...map.row(0)]).toEqual([0, 4, 8]);
+      expect(map.toTensor(dims)).toEqual({ data, dims });
+    }
+    expect(Matrix.fromNCHW({ data, dims: [2, 3, 2, 2] }).positions).toBe(4);
+    expect(sequence.toTensor([2, 3, 4]).data).toBe(data);
+  });
+
   it("says what is wrong with its arguments", () => {
     const cases: [() => unknown, string, string][] = [
+      [
+        () => new Matrix(6, 1, new Float32Array(6), 4),
+        "E_SHAPE",
+        "Matrix: positions must be a whole number, 1 or more, that divides the 6 rows, got 4",
+      ],
+      [
+        () => new Matrix(6, 4, new Float32Array(24)).toTensor([2, 4, 3]),
+        "E_SHAPE",
+        "Matrix.toTensor: a matrix [6,4] is no tensor of shape [2,4,3]",
+      ],
       [
         () => new Matrix(2, 3, new Float32Array(5)),
         "E_SHAPE",

@@ -12,7 +12,8 @@ import {
 import { expectClose, finiteDifferences, fixtures, float32, layer, randomMatrix } from "./helpers.ts";
 
 const error = (code: string, message: string) => expect.objectContaining({ code, message });
-const METRICS: SelectivityMetric[] = ["variance", "sparsity", "peak-to-average"];
+/** The three that every reader of the class knows; selectivity-family.test.ts has the others. */
+const METRICS = ["variance", "sparsity", "peak-to-average"] as const;
 const make = (metric: SelectivityMetric, selectivityWeight = 0.5) =>
   new NeuronSelectivityDistillationStrategy({ targetLayerName: "layer", metric, selectivityWeight });
 const rowsOf = (m: Matrix) => Array.from({ length: m.rows }, (_, i) => m.row(i));
@@ -182,7 +183,7 @@ describe("scores", () => {
     expect(() => selectivityScores(Matrix.fromRows([[1], [2]]), "peak" as SelectivityMetric)).toThrowError(
       error(
         "E_ARGUMENT",
-        'selectivityScores: unknown metric "peak", known are variance, sparsity, peak-to-average. Did you mean "peak-to-average"?',
+        'selectivityScores: unknown metric "peak", known are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "peak-to-average" or "soft-peak"?',
       ),
     );
     for (const metric of ["variance", "peak-to-average"] as const)

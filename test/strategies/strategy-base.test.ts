@@ -36,10 +36,27 @@ describe("options", () => {
       0.5,
       "variance",
     ]);
+    expect([s.over, s.match, s.target, s.momentum, s.distance, s.assignmentEvery]).toEqual([
+      "samples-and-positions",
+      "index",
+      "batch",
+      0,
+      "squared",
+      100,
+    ]);
     expect(SelectivityMetric).toEqual({
       Variance: "variance",
       Sparsity: "sparsity",
       PeakToAverage: "peak-to-average",
+      RelativeDeviation: "relative-deviation",
+      LogVariance: "log-variance",
+      RelativeSparsity: "relative-sparsity",
+      LifetimeSparseness: "lifetime-sparseness",
+      PopulationSparseness: "population-sparseness",
+      Kurtosis: "kurtosis",
+      SoftPeak: "soft-peak",
+      ClassSelectivity: "class-selectivity",
+      ClassResponse: "class-response",
     });
   });
 
@@ -82,7 +99,7 @@ describe("options", () => {
       [
         { metric: "varience" },
         "E_ARGUMENT",
-        `${owner}: unknown metric "varience", known are variance, sparsity, peak-to-average. Did you mean "variance"?`,
+        `${owner}: unknown metric "varience", known are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "variance" or "log-variance"?`,
       ],
       [{ metric: "toString" }, "E_ARGUMENT", expect.stringContaining('unknown metric "toString"')],
       [{ tempreature: 2 }, "E_OPTION", `${owner}: unknown option "tempreature". Did you mean "temperature"?`],

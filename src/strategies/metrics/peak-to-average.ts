@@ -1,7 +1,7 @@
 // How peaked a neuron is over the samples: its largest magnitude against its mean magnitude.
 import { throwOverflow } from "../checks.ts";
 import type { FloatArray, Matrix } from "../matrix.ts";
-import { type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
+import { averagedScores, type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
 
 /**
  * A neuron whose mean |a| is not greater than this is dead: its peak-to-average score is 0 and its gradient
@@ -18,7 +18,9 @@ export const DEAD_NEURON_MEAN = 1e-8;
  *
  * so every sample carries the mean's term and the peaks carry both.
  */
-export function measurePeakToAverage(what: string, activations: Matrix): Measured {
+export const peakToAverage = averagedScores("neuron", measurePeakToAverage);
+
+function measurePeakToAverage(what: string, activations: Matrix): Measured {
   const { rows, columns, data } = activations;
   const peak = new Float64Array(columns);
   const ties = new Float64Array(columns);

@@ -2,7 +2,7 @@
 // everywhere; the gradient goes through a smooth count instead.
 import { checkFinite } from "../checks.ts";
 import type { FloatArray, Matrix } from "../matrix.ts";
-import { type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
+import { averagedScores, type Measured, ROWS_AT_A_TIME, signOf } from "./metric.ts";
 
 /** A neuron is active in a sample when |a| is greater than this. */
 export const ACTIVITY_THRESHOLD = 0.01;
@@ -18,7 +18,9 @@ const NEGLIGIBLE = 50;
  * d score / d a = (1/B) · k · σ′(k(|a| − τ)) · sign(a), with sign(0) = 0. It is positive with respect to |a|:
  * a larger |a| makes the neuron more active.
  */
-export function measureSparsity(what: string, activations: Matrix): Measured {
+export const sparsity = averagedScores("neuron", measureSparsity);
+
+function measureSparsity(what: string, activations: Matrix): Measured {
   const { rows, columns, data } = activations;
   const scores = new Float64Array(columns);
   const poison = countActive(data, rows, columns, scores);

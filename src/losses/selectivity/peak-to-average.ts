@@ -1,0 +1,27 @@
+// max|a| / mean|a|, 0 for a dead neuron; both the peak's and the mean's term flow back, and ties share the peak's.
+import { typeOf } from "../../graph/graph.ts";
+import { DEAD_NEURON_MEAN } from "../../strategies/index.ts";
+import { averagedScores } from "./metric.ts";
+
+export const peakToAverage = averagedScores((s) => {
+  const { b, x, count } = s;
+  const size = b.abs(x);
+  const peak = s.max(size);
+  const mean = s.mean(size);
+  const alive = b.greater(mean, b.like(x, DEAD_NEURON_MEAN));
+  const score = b.where(alive, b.div(peak, b.where(alive, mean, b.like(x, 1))), b.like(x, 0));
+  b.region({
+    inputs: [x],
+    outputs: [score],
+    grad: (dy) => [
+      () => {
+        const isPeak = b.cast(b.equal(size, b.expand(peak, b.dims(x))), typeOf(x).dtype);
+        const inverse = b.where(alive, b.reciprocal(b.where(alive, mean, b.like(x, 1))), b.like(x, 0));
+        const ofPeak = b.mul(isPeak, b.div(inverse, s.sum(isPeak)));
+        const ofMean = b.scale(b.mul(score, inverse), 1 / count);
+        return b.mul(b.mul(dy(0), b.sign(x)), b.sub(ofPeak, ofMean));
+      },
+    ],
+  });
+  return score;
+});

@@ -1,0 +1,22 @@
+// Share of |a| > τ; its gradient is that of the mean of σ(k(|a| − τ)).
+import { typeOf } from "../../graph/graph.ts";
+import { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "../../strategies/index.ts";
+import { averagedScores } from "./metric.ts";
+
+export const sparsity = averagedScores((s) => {
+  const { b, x, count } = s;
+  const size = b.abs(x);
+  const score = s.mean(b.cast(b.greater(size, b.like(x, ACTIVITY_THRESHOLD)), typeOf(x).dtype));
+  b.region({
+    inputs: [x],
+    outputs: [score],
+    grad: (dy) => [
+      () => {
+        const smooth = b.sigmoid(b.scale(b.shift(size, -ACTIVITY_THRESHOLD), SURROGATE_STEEPNESS));
+        const slope = b.scale(b.mul(smooth, b.sub(b.like(x, 1), smooth)), SURROGATE_STEEPNESS / count);
+        return b.mul(dy(0), b.mul(slope, b.sign(x)));
+      },
+    ],
+  });
+  return score;
+});
