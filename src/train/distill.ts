@@ -30,6 +30,7 @@ import { feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { checkLabels, labelFeeds } from "./labels.ts";
 import { modelSize } from "./model-figures.ts";
+import { checkMonitor } from "./monitor.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { StepRunner } from "./step-runner.ts";
@@ -69,6 +70,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       o.taps.map((t) => t.name),
     );
   }
+  if (options.evaluation) checkMonitor(o, options.evaluation, strategy !== undefined);
   const orders = (epoch: number): Uint32Array[] => batchOrder(data.length, o.batch, o.seed, epoch);
   const stepsPerEpoch = orders(0).length;
   const total = stepsPerEpoch * o.epochs;
@@ -315,6 +317,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
           batch: o.batch,
           task: o.task,
           logits: options.studentLogits,
+          batchAxis: compiled.batchAxis,
           teacher: teacherEval?.predictions,
         });
         const monitor = o.monitor ?? o.task.monitors.find((m) => found.metrics[m] !== undefined) ?? "loss";
@@ -476,7 +479,11 @@ async function* evaluateTeacher(
   stepsPerEpoch: number,
 ): AsyncGenerator<DistillEvent, Evaluation | undefined> {
   if (!teacher || !dataset) return undefined;
-  const found = await evaluate((inputs) => teacher.logits(inputs), dataset, { batch: o.batch, task: o.task });
+  const found = await evaluate((inputs) => teacher.logits(inputs), dataset, {
+    batch: o.batch,
+    task: o.task,
+    batchAxis: 0,
+  });
   yield {
     type: "evaluation",
     who: "teacher",

@@ -4,7 +4,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { logitsOf, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { type Predictions, type Task, taskNamed } from "../tasks/index.ts";
+import { type BatchAxis, type Predictions, type Task, taskNamed } from "../tasks/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { openRunner } from "./model-runner.ts";
 
@@ -18,6 +18,8 @@ export interface EvaluateModelOptions {
   readonly task?: Task | undefined;
   /** The teacher's predictions on the same data. */
   readonly teacher?: Predictions | undefined;
+  /** Where the samples of the logits lie; default: found. */
+  readonly batchAxis?: BatchAxis | undefined;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -44,6 +46,7 @@ export async function evaluateModel(
         batch: fixedBatch ?? o.batch ?? 128,
         task,
         teacher: o.teacher,
+        batchAxis: o.batchAxis,
         ...(o.onProgress && { onProgress: o.onProgress }),
       },
     );

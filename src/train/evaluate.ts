@@ -37,6 +37,8 @@ export async function evaluate(
     /** Default: classification. */
     readonly task?: Task | undefined;
     readonly teacher?: Predictions | undefined;
+    /** Where the samples of the logits lie; default: found from the first batch where the task knows more than one way. */
+    readonly batchAxis?: BatchAxis | undefined;
     readonly onProgress?: (done: number) => void;
   },
 ): Promise<Evaluation> {
@@ -44,7 +46,7 @@ export async function evaluate(
   const evaluator = task.evaluator();
   const times: number[] = [];
   let all: Predictions | undefined;
-  let axis: BatchAxis | undefined = task.timeFirst ? undefined : 0;
+  let axis = task.timeFirst ? options.batchAxis : 0;
   for (const samples of evaluationBatches(dataset.length, options.batch)) {
     const { inputs, labels } = await dataset.read(samples);
     const began = performance.now();
