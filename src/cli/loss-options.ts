@@ -9,7 +9,7 @@ export function addLossOptions(command: Command): void {
     .addOption(
       option(
         "--tap <tap>",
-        "[name=]teacher[:student], two values whose neurons are compared (default student: the same name); may be repeated",
+        "[name=]teacher[:student], two values that are compared (default student: the same name); may be repeated",
         several,
       ),
     )
@@ -17,6 +17,13 @@ export function addLossOptions(command: Command): void {
       option(
         "--project <tap>",
         "the name of a --tap whose student's neurons go through a learned linear projection to as many as the teacher's; it is left out of student.onnx; may be repeated",
+        several,
+      ),
+    )
+    .addOption(
+      option(
+        "--intermediate <loss>",
+        "how the taps are compared: selectivity, nst, cka, sp, at, hint, correlation or statistics, with options after a colon, see below; may be repeated (default: selectivity)",
         several,
       ),
     )

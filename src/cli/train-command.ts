@@ -4,6 +4,7 @@ import { optimizerNames } from "../optim/index.ts";
 import { scheduleNames } from "../optim/schedules.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { monitors } from "../train/options.ts";
+import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
@@ -160,10 +161,12 @@ const help = `
 Taps: names of ONNX values may hold "=" and ":" themselves. The text is read in every way that it allows, and the first
 way in which both models have their value counts: first as one name for both, then split at each "=" from the left and
 at each ":" from the right. "onnx-distill inspect" lists the values.
-
+${intermediateHelp()}
 Examples:
   onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --out runs/a
   onnx-distill train --teacher teacher.onnx --student student.mjs --data data.npz --mean 0.5 --std 0.25 \\
     --tap features=/layer3/relu:/stage3/relu --metric variance --selectivity-weight 0.1 --epochs 20 --out runs/b
+  onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --tap early=/layer1/relu:/stage1/relu \\
+    --tap late=/layer3/relu:/stage3/relu --intermediate at:tap=early --intermediate cka:weight=3,tap=late --out runs/c
   onnx-distill train --student student.onnx --data mnist/ --optimizer adamw --lr 0.002 --out runs/labels
   onnx-distill train --resume --out runs/a`;

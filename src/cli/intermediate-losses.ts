@@ -1,0 +1,56 @@
+// The losses between taps that `--intermediate` knows: their names, what they compare, and the options that may follow the
+// name. Loads nothing, so that help can list them; the strategies behind the names are intermediate-option.ts's job.
+
+/** What the text of an option becomes. */
+export type OptionKind = "number" | "text" | "switch" | "number or text";
+
+export interface IntermediateLoss {
+  readonly summary: string;
+  /** By name as it is typed; without `weight` and `tap`, which all have. */
+  readonly options: Readonly<Record<string, OptionKind>>;
+}
+
+export const intermediateLosses = {
+  selectivity: {
+    summary: "the score of each neuron (--metric), weight 0.5",
+    options: { metric: "text" },
+  },
+  nst: {
+    summary:
+      "the set of the neurons' response patterns, by MMD: kernel polynomial, linear, gaussian; weight 50",
+    options: { kernel: "text", over: "text", bandwidth: "number or text" },
+  },
+  cka: {
+    summary: "which samples are alike, by linear CKA; weight 3",
+    options: { over: "text", debiased: "switch" },
+  },
+  sp: { summary: "which samples of a batch are alike, by their products; weight 3000", options: {} },
+  at: { summary: "where in a map anything responds; weight 1000", options: {} },
+  hint: { summary: "each activation, by squared difference; weight 1", options: {} },
+  correlation: {
+    summary: "each neuron's responses, by correlation; weight 1",
+    options: { over: "text" },
+  },
+  statistics: {
+    summary: "mean and standard deviation of each neuron; weight 1",
+    options: { over: "text", "deviation-weight": "number" },
+  },
+} as const satisfies Record<string, IntermediateLoss>;
+
+export type IntermediateName = keyof typeof intermediateLosses;
+
+export const intermediateNames = Object.keys(intermediateLosses) as IntermediateName[];
+
+/** One line for each, for help. */
+export function intermediateHelp(): string {
+  const lines = Object.entries(intermediateLosses).map(([name, { summary, options }]) => {
+    const keys = Object.keys(options);
+    return `  ${name.padEnd(12)} ${summary}${keys.length > 0 ? ` (options: ${keys.join(", ")})` : ""}`;
+  });
+  return `
+Losses between taps (--intermediate): the name, and options after ":", for example nst:weight=20,kernel=gaussian or
+cka:over=samples,tap=features. All have weight and tap (default: every tap); over is one of positions, samples,
+samples-and-positions. nst, cka, sp and at compare layers of any two widths; the others want equal widths, or a --project.
+${lines.join("\n")}
+`;
+}
