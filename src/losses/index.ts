@@ -8,6 +8,8 @@ import {
   AttentionTransferStrategy,
   CenteredKernelAlignmentStrategy,
   ChannelStatisticsStrategy,
+  CorrelationDistillationStrategy,
+  DecoupledDistillationStrategy,
   HintStrategy,
   MultiLabelDistillationStrategy,
   NeuronCorrelationStrategy,
@@ -16,9 +18,12 @@ import {
   RegressionDistillationStrategy,
   ResponseDistillationStrategy,
   SimilarityPreservingStrategy,
+  TransformedTeacherDistillationStrategy,
 } from "../strategies/index.ts";
 import { attentionTransfer } from "./attention-transfer.ts";
 import { channelStatistics } from "./channel-statistics.ts";
+import { correlationDistillation } from "./correlation.ts";
+import { decoupledDistillation } from "./decoupled.ts";
 import { hint } from "./hint.ts";
 import { kernelAlignment } from "./kernel-alignment.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
@@ -29,6 +34,7 @@ import { regression } from "./regression.ts";
 import { selectivityLoss } from "./selectivity.ts";
 import { similarityPreserving } from "./similarity-preserving.ts";
 import type { LossContext, LossState, LossTerm, TapPair } from "./terms.ts";
+import { transformedTeacher } from "./transformed-teacher.ts";
 
 export interface LossEmission {
   /** Whether that tap may have other numbers of neurons in the student than in the teacher. Its samples are always equal. */
@@ -56,8 +62,12 @@ function row<S extends AnyStrategy>(strategy: new (...options: never[]) => S, r:
 
 row(ResponseDistillationStrategy, {
   unequalNeurons: true, // It looks at no tap.
-  output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+  output: (c, s) => knowledgeDistillation(c, s.alpha, s),
 });
+
+row(DecoupledDistillationStrategy, { unequalNeurons: true, output: decoupledDistillation });
+row(CorrelationDistillationStrategy, { unequalNeurons: true, output: correlationDistillation });
+row(TransformedTeacherDistillationStrategy, { unequalNeurons: true, output: transformedTeacher });
 
 row(MultiLabelDistillationStrategy, {
   unequalNeurons: true,
@@ -73,7 +83,7 @@ row(NeuronSelectivityDistillationStrategy, {
   unequalNeurons: (s, tap) =>
     !looksAt(s.targetLayerName, tap) || s.match !== "index" || s.metric === "population-sparseness",
   unequalNeuronsBy: 'scores matched by rank (match: "rank"; --match rank)',
-  output: (c, s) => knowledgeDistillation(c, s.temperature, s.alpha),
+  output: (c, s) => knowledgeDistillation(c, s.alpha, s),
   intermediate: (c, s) =>
     (s.selectivityWeight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
       name: `selectivity/${tap.name}`,
@@ -145,8 +155,9 @@ export function splitStrategy(strategy: AnyStrategy): SplitStrategy {
   if (emitted.length === 0) return { emission: undefined, onArrays };
   const emission: LossEmission = {
     unequalNeurons: (tap) =>
-      emitted.every(({ part: { strategy: s, part }, row: { unequalNeurons: unequal } }) =>
-        part === "output" || typeof unequal !== "function" ? unequal : unequal(s as never, tap),
+      emitted.every(
+        ({ part: { strategy: s, part }, row: { unequalNeurons: unequal } }) =>
+          part === "output" || (typeof unequal === "function" ? unequal(s as never, tap) : unequal),
       ),
     emit: (c) => uniquelyNamed(emitted.flatMap(({ part, row }, i) => emitPart(withStateOf(c, i), part, row))),
   };
@@ -205,5 +216,5 @@ export function waysToUnequalNeurons(): string[] {
 /** Training from labels alone. */
 export const supervised: LossEmission = {
   unequalNeurons: () => true,
-  emit: (c) => knowledgeDistillation(c, 1, 1),
+  emit: (c) => knowledgeDistillation(c, 1, { temperature: 1 }),
 };

@@ -1,13 +1,23 @@
 // Hinton, Vinyals & Dean 2015: hard and soft targets on logits. The emitted twin of ResponseDistillationStrategy's loss.
 import { int, typeOf, type Value } from "../graph/graph.ts";
+import type { Divergence } from "../strategies/index.ts";
+import { divergences, standardized } from "./distributions.ts";
 import { type LossContext, type LossTerm, oneHotRows, rowMean } from "./terms.ts";
 
+export interface SoftOptions {
+  readonly temperature: number;
+  /** Default false. */
+  readonly standardize?: boolean;
+  /** Default "forward-kl". */
+  readonly divergence?: Divergence;
+}
+
 /**
- * With labels y and teacher t: α·CE(y, softmax(s)) + (1−α)·T²·KL(softmax(t/T) ‖ softmax(s/T)); without labels the soft
+ * With labels y and teacher t: α·CE(y, softmax(s)) + (1−α)·T²·D(softmax(t/T), softmax(s/T)); without labels the soft
  * term alone at full weight; without a teacher the hard term alone at full weight. Means over the rows that count.
  */
-export function knowledgeDistillation(c: LossContext, temperature: number, alpha: number): LossTerm[] {
-  return hardAndSoft(c, alpha, crossEntropy, () => softDivergence(c, temperature));
+export function knowledgeDistillation(c: LossContext, alpha: number, soft: SoftOptions): LossTerm[] {
+  return hardAndSoft(c, alpha, crossEntropy, () => softDivergence(c, soft));
 }
 
 /** α·hard + (1−α)·soft of values per row [R]; a term that has no labels, or no teacher, leaves the other at full weight. */
@@ -17,27 +27,32 @@ export function hardAndSoft(
   hard: (c: LossContext) => Value,
   soft: (c: LossContext) => Value,
 ): LossTerm[] {
-  const { b, teacherLogits } = c;
+  return labelsAndTeacher(c, alpha, hard, (weight) => [rowTerm(c, "soft", weight, () => soft(c))]);
+}
+
+/** α·hard and what `teacher` makes of its weight, 1−α; without labels, or without a teacher, the other at full weight. */
+export function labelsAndTeacher(
+  c: LossContext,
+  alpha: number,
+  hard: (c: LossContext) => Value,
+  teacher: (weight: number) => readonly LossTerm[],
+): LossTerm[] {
   const labelled = (c.labelIndices ?? c.labels) !== undefined;
-  const weights = {
-    hard: !labelled ? 0 : teacherLogits ? alpha : 1,
-    soft: !teacherLogits ? 0 : labelled ? 1 - alpha : 1,
-  };
-  return (
-    [
-      ["hard", hard],
-      ["soft", soft],
-    ] as const
-  )
-    .filter(([name]) => weights[name] > 0)
-    .map(([name, perRow]) => ({
-      name,
-      value: b.scope(`loss/${name}`, () => b.scale(rowMean(c, perRow(c)), weights[name])),
-    }));
+  const hardWeight = !labelled ? 0 : c.teacherLogits ? alpha : 1;
+  const softWeight = !c.teacherLogits ? 0 : labelled ? 1 - alpha : 1;
+  return [
+    ...(hardWeight > 0 ? [rowTerm(c, "hard", hardWeight, () => hard(c))] : []),
+    ...(softWeight > 0 ? teacher(softWeight) : []),
+  ];
+}
+
+/** weight · the mean over the rows that count, of a value per row [R]. */
+export function rowTerm(c: LossContext, name: string, weight: number, perRow: () => Value): LossTerm {
+  return { name, value: c.b.scope(`loss/${name}`, () => c.b.scale(rowMean(c, perRow()), weight)) };
 }
 
 /** −Σ y log softmax(z) of each row [R]. */
-function crossEntropy(c: LossContext): Value {
+export function crossEntropy(c: LossContext): Value {
   const { b, studentLogits: z, labelIndices } = c;
   const logQ = b.logSoftmax(z);
   if (!labelIndices) return b.neg(b.reduceSum(b.mul(c.labels as Value, logQ), [1]));
@@ -55,9 +70,12 @@ function crossEntropy(c: LossContext): Value {
   return y;
 }
 
-/** T²·KL(softmax(t/T) ‖ softmax(s/T)) of each row [R]. */
-function softDivergence({ b, studentLogits, teacherLogits }: LossContext, temperature: number): Value {
-  const logP = b.logSoftmax(b.scale(teacherLogits as Value, 1 / temperature));
-  const logQ = b.logSoftmax(b.scale(studentLogits, 1 / temperature));
-  return b.scale(b.reduceSum(b.mul(b.exp(logP), b.sub(logP, logQ)), [1]), temperature ** 2);
+/** T²·D(softmax(t/T), softmax(s/T)) of each row [R]. */
+function softDivergence(
+  { b, studentLogits, teacherLogits }: LossContext,
+  { temperature, standardize = false, divergence = "forward-kl" }: SoftOptions,
+): Value {
+  const at = (z: Value) => b.logSoftmax(b.scale(standardize ? standardized(b, z) : z, 1 / temperature));
+  const [logP, logQ] = [at(teacherLogits as Value), at(studentLogits)];
+  return b.scale(divergences[divergence](b, logP, logQ), temperature ** 2);
 }

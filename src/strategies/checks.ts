@@ -39,6 +39,14 @@ export function checkOneOf<T extends string>(owner: string, name: string, value:
   );
 }
 
+export function checkSwitch(owner: string, name: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new DistillError(
+    "E_ARGUMENT",
+    `${owner}: ${name} must be true or false, got ${JSON.stringify(value)}`,
+  );
+}
+
 export function checkLayerName(what: string, value: string): string {
   if (typeof value === "string" && value.trim() !== "") return value;
   throw new DistillError(

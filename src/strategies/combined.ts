@@ -1,7 +1,7 @@
 // A weighted sum of strategies, on outputs and on any number of layers. Adds what its strategies compute; has no loss of
 // its own.
-import { checkKeys, DistillError, didYouMean } from "../base/errors.ts";
-import { checkWeight } from "./checks.ts";
+import { checkKeys, DistillError } from "../base/errors.ts";
+import { checkOneOf, checkWeight } from "./checks.ts";
 import { IntermediateActivations } from "./intermediate-activations.ts";
 import { asMatrix, type Matrix, type MatrixLike, zerosLike } from "./matrix.ts";
 import {
@@ -11,6 +11,7 @@ import {
   hasOutputLoss,
   type IntermediateActivationStrategy,
   isGraphOnly,
+  type OutputKind,
   usesLabels,
 } from "./strategy.ts";
 import { AT_START, type Progress, type WeightSchedule, weightSchedule } from "./weight-schedule.ts";
@@ -89,11 +90,22 @@ export class CombinedDistillationStrategy implements DistillationStrategy, Inter
         `${owner}: at least one strategy is needed: [{ strategy, weight }, …]`,
       );
     this.parts = strategies.flatMap((s: WeightedStrategy, i) => partsOf(`${owner}: strategy ${i}`, s));
+    const other = this.#onOutputs().find((s) => s.outputs !== undefined && s.outputs !== this.outputs);
+    if (other)
+      throw new DistillError(
+        "E_OPTION",
+        `${owner}: ${other.constructor.name} is for ${other.outputs} outputs, another strategy of the sum for ${this.outputs}; one model has one kind`,
+      );
   }
 
   /** Whether any of its strategies wants labels. */
   get usesLabels(): boolean {
     return this.parts.some((p) => p.part !== "intermediate" && usesLabels(p.strategy));
+  }
+
+  /** For which outputs its strategies are made; undefined where any will do. */
+  get outputs(): OutputKind | undefined {
+    return this.#onOutputs().find((s) => s.outputs !== undefined)?.outputs;
   }
 
   get temperature(): number {
@@ -196,11 +208,7 @@ function partsOf(what: string, given: WeightedStrategy): StrategyPart[] {
   checkKeys(what, given, ["strategy", "weight", "schedule", "part", "name"]);
   const { strategy, weight = 1, schedule, part = "all", name } = given;
   checkWeight(what, "weight", weight);
-  if (!partNames.includes(part))
-    throw new DistillError(
-      "E_ARGUMENT",
-      `${what}: part "${part}" is not known.${didYouMean(part, partNames)} Known: ${partNames.join(", ")}.`,
-    );
+  checkOneOf(what, "part", part, partNames);
   if (name !== undefined && (typeof name !== "string" || name.trim() === ""))
     throw new DistillError(
       "E_ARGUMENT",

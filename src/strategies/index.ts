@@ -36,7 +36,14 @@ export {
   type TransferKernel,
 } from "./neuron-selectivity-transfer.ts";
 export { RegressionDistillationStrategy, type RegressionOptions } from "./regression-strategy.ts";
-export { ResponseDistillationStrategy } from "./response-strategy.ts";
+export { ResponseDistillationStrategy, type ResponseOptions } from "./response-strategy.ts";
+export { CorrelationDistillationStrategy, type CorrelationOptions } from "./responses/correlation.ts";
+export { DecoupledDistillationStrategy, type DecoupledOptions } from "./responses/decoupled.ts";
+export { Divergence } from "./responses/divergence.ts";
+export {
+  TransformedTeacherDistillationStrategy,
+  type TransformedTeacherOptions,
+} from "./responses/transformed-teacher.ts";
 export { SelectivityAccumulator, type SelectivityAccumulatorOptions } from "./selectivity-accumulator.ts";
 export {
   peakToAverageScores,

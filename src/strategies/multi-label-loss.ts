@@ -1,7 +1,12 @@
 // The loss on outputs where each label is a yes or no of its own (a sigmoid for each logit), and its gradient, on matrices
 // that were checked before. Everything goes through log-sigmoid, so logits of any finite size give a finite loss.
 import { type Matrix, zerosLike } from "./matrix.ts";
-import type { ResponseTerms } from "./response-loss.ts";
+import type { CheckedLogits } from "./strategy-base.ts";
+
+export interface ResponseTerms extends CheckedLogits {
+  readonly temperature: number;
+  readonly alpha: number;
+}
 
 /** log(1 + eˣ) without overflow. */
 function softplus(x: number): number {

@@ -5,15 +5,15 @@ import { type SelectivityDistance, selectivityDistances } from "./comparison.ts"
 import { type SelectivityMatch, selectivityMatches } from "./match.ts";
 import type { Metric } from "./metrics/metric.ts";
 import type { SelectivityOver } from "./metrics/over.ts";
+import type { ResponseOptions } from "./response-strategy.ts";
 import { metricFor, SelectivityMetric } from "./selectivity-metric.ts";
-import type { DistillationStrategyOptions } from "./strategy-base.ts";
 
 /** Which of the teacher's scores are the target: those of the same batch, or those of the whole training set. */
 export type SelectivityTarget = "batch" | "dataset";
 
 export const selectivityTargets = ["batch", "dataset"] as const;
 
-export interface NeuronSelectivityOptions extends DistillationStrategyOptions {
+export interface NeuronSelectivityOptions extends ResponseOptions {
   /** The layer to compare, by its name in the activations; not blank; default "default". */
   readonly targetLayerName?: string;
   /** The weight of the selectivity loss; finite, 0 or more; default 0.5. 0 switches it off. */
@@ -49,7 +49,7 @@ export interface NeuronSelectivityOptions extends DistillationStrategyOptions {
   readonly distance?: SelectivityDistance;
 }
 
-type Own = Required<Omit<NeuronSelectivityOptions, keyof DistillationStrategyOptions>>;
+type Own = Required<Omit<NeuronSelectivityOptions, keyof ResponseOptions>>;
 
 const defaults: Own = {
   targetLayerName: "default",

@@ -19,7 +19,7 @@ export interface DistillationStrategy {
   /** Whether labels change the loss or how it is computed; default: alpha > 0. They are fed only if so. */
   readonly usesLabels?: boolean;
   /** For which outputs it is made: a task with others refuses it. Default: any. */
-  readonly outputs?: OutputKind;
+  readonly outputs?: OutputKind | undefined;
   /** The loss, a mean over the batch. `labels` `[B, C]`: rows are one-hot or soft distributions. */
   computeLoss(studentLogits: MatrixLike, teacherLogits: MatrixLike, labels?: MatrixLike): number;
   /** d computeLoss / d studentLogits: a matrix of the shape and element type of `studentLogits`. */

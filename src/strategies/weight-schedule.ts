@@ -1,6 +1,7 @@
 // How the weight of one strategy in a sum moves over a run. Pure functions of the step, so that a resumed run continues
 // exactly.
-import { checkKeys, DistillError, didYouMean } from "../base/errors.ts";
+import { checkKeys, DistillError } from "../base/errors.ts";
+import { checkOneOf } from "./checks.ts";
 
 /** How far a run is. */
 export interface Progress {
@@ -59,8 +60,8 @@ export function weightSchedule(owner: string, schedule: WeightSchedule): (progre
       "E_ARGUMENT",
       `${what}: final must lie in [0, 1], got ${final}; it is the share of the weight that is left`,
     );
-  checkName(`${what}: decay`, decay, decayNames);
-  checkName(`${what}: unit`, unit, ["epochs", "steps"]);
+  checkOneOf(what, "decay", decay, decayNames);
+  checkOneOf(what, "unit", unit, ["epochs", "steps"]);
   if (end !== undefined && end < start + warmup)
     throw new DistillError(
       "E_ARGUMENT",
@@ -84,12 +85,4 @@ export function weightSchedule(owner: string, schedule: WeightSchedule): (progre
         return final + (1 - final) * 0.5 * (1 + Math.cos(Math.PI * passed));
     }
   };
-}
-
-function checkName<T extends string>(what: string, value: T, known: readonly T[]): void {
-  if (known.includes(value)) return;
-  throw new DistillError(
-    "E_ARGUMENT",
-    `${what} "${value}" is not known.${didYouMean(value, known)} Known: ${known.join(", ")}.`,
-  );
 }

@@ -78,7 +78,8 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
     const type = value && o.types.get(value);
     if (!value || !type || value === target || outputs.has(value) || o.known.has(value)) continue;
     const { dims, dtype } = type;
-    if (!isFloat(dtype) || dims.length < 2 || dims.length > 5 || dims[0] !== o.batch || sizeOf(dims) === 0) continue;
+    if (!isFloat(dtype) || dims.length < 2 || dims.length > 5 || dims[0] !== o.batch || sizeOf(dims) === 0)
+      continue;
     const layers = flow.depth.get(value) ?? 0;
     const merge = flow.merges.has(value) && merging.has(tableKey(node.op, node.domain));
     // What has the logits' shape behind all weights is the logits in another dress, unless branches meet in it.
@@ -102,7 +103,8 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
     // One candidate for a layer: a later cut takes the place of the earlier ones that no weights divide from it.
     if (block && before?.block && before.depth === candidate.depth && sameShape(before.shape, dims))
       found[found.length - 1] = { ...candidate, merge: merge || before.merge };
-    else if (!(block && before?.depth === candidate.depth && isRelayout(node, o.types))) found.push(candidate);
+    else if (!(block && before?.depth === candidate.depth && isRelayout(node, o.types)))
+      found.push(candidate);
   }
   const runs = runsOf(found);
   const ends = new Set(runs.flatMap(blockEnds));
@@ -122,7 +124,12 @@ function isAnswer(node: Node, model: Model): boolean {
 /** The same numbers in another order or shape. */
 function isRelayout(node: Node, types: ReadonlyMap<Value, TensorType>): boolean {
   const [x, y] = [node.inputs[0], node.outputs[0]].map((v) => v && types.get(v)?.dims);
-  return x !== undefined && y !== undefined && movement.has(tableKey(node.op, node.domain)) && sizeOf(x) === sizeOf(y);
+  return (
+    x !== undefined &&
+    y !== undefined &&
+    movement.has(tableKey(node.op, node.domain)) &&
+    sizeOf(x) === sizeOf(y)
+  );
 }
 
 /** Blocks in a row that have equally many positions. */
@@ -142,7 +149,8 @@ function goodPlaces(found: readonly Found[], runs: readonly (readonly Found[])[]
   if (vectors.length === runs.length) return vectors.flatMap(evenly);
   // A transformer works at one resolution; what comes before and after it are its embedding and its head.
   const body = runs.find(
-    (run) => run[0]?.resolution.length === 1 && 2 * mergesOf(run).length > Math.max(2, mergesOf(found).length),
+    (run) =>
+      run[0]?.resolution.length === 1 && 2 * mergesOf(run).length > Math.max(2, mergesOf(found).length),
   );
   if (body) return evenly(blockEnds(body));
   const inner = new Map<string, Found>();
@@ -166,5 +174,8 @@ function blockEnds(run: readonly Found[]): readonly Found[] {
 /** The last and others at equal distances, at most `mostSuggested`. */
 function evenly(list: readonly Found[]): Found[] {
   const count = Math.min(mostSuggested, list.length);
-  return Array.from({ length: count }, (_, i) => list[Math.round(((i + 1) * list.length) / count) - 1] as Found);
+  return Array.from(
+    { length: count },
+    (_, i) => list[Math.round(((i + 1) * list.length) / count) - 1] as Found,
+  );
 }

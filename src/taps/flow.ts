@@ -42,7 +42,8 @@ export function flowTo(
   for (const node of all.reverse()) {
     const inputs = node.inputs.filter((x) => x !== undefined);
     const data = inputs.some((x) => fromInput.has(x));
-    const layer = data && inputs.some((x) => weighted.has(x) && !fromInput.has(x) && isMatrix(x, types, model));
+    const layer =
+      data && inputs.some((x) => weighted.has(x) && !fromInput.has(x) && isMatrix(x, types, model));
     const behind = inputs.reduce((most, x) => Math.max(most, depth.get(x) ?? 0), 0) + (layer ? 1 : 0);
     for (const y of node.outputs) {
       if (!y) continue;

@@ -62,7 +62,8 @@ function partnerOf(
   const fits = teacher.filter((t) => !o.equalNeurons || t.neurons === s.neurons);
   const like = (t: TapCandidate) => sameShape(t.resolution, s.resolution);
   const near = (t: TapCandidate) => Math.abs(t.depth - s.depth) <= farthest;
-  const changes = new Set(teacher.filter((t) => t.suggested && t.positions > 1).map((t) => t.positions)).size > 1;
+  const changes =
+    new Set(teacher.filter((t) => t.suggested && t.positions > 1).map((t) => t.positions)).size > 1;
   const place = (t: TapCandidate) => t.suggested || (t.end && !changes);
   const classes = [
     fits.filter((t) => like(t) && place(t) && (changes || near(t))),

@@ -32,8 +32,8 @@ function sample(temperature: number, alpha: number, teacher: boolean, labelled: 
           labels: labelled ? y : undefined,
           taps: [],
         },
-        temperature,
         alpha,
+        { temperature },
       )
         .map((t) => t.value)
         .reduce((a, c) => b.add(a, c)),

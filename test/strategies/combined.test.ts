@@ -197,7 +197,7 @@ describe("what it refuses", () => {
     ],
     [
       [{ strategy: soft, part: "outputs" }],
-      'CombinedDistillationStrategy: strategy 0: part "outputs" is not known. Did you mean "output"? Known: all, output, intermediate.',
+      'CombinedDistillationStrategy: strategy 0: part is one of "all", "output", "intermediate", got "outputs". Did you mean "output"?',
     ],
     [
       [{ strategy: soft, part: "intermediate" }],

@@ -72,11 +72,11 @@ describe("a weight's schedule", () => {
     ],
     [
       { decay: "cosin" },
-      'Owner: schedule: decay "cosin" is not known. Did you mean "cosine" or "constant"? Known: constant, linear, cosine.',
+      'Owner: schedule: decay is one of "constant", "linear", "cosine", got "cosin". Did you mean "cosine" or "constant"?',
     ],
     [
       { unit: "weeks" },
-      'Owner: schedule: unit "weeks" is not known. Did you mean "steps"? Known: epochs, steps.',
+      'Owner: schedule: unit is one of "epochs", "steps", got "weeks". Did you mean "steps"?',
     ],
     [
       { start: 2, warmup: 2, end: 3 },
