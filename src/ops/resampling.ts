@@ -1,36 +1,50 @@
 // Ops that change the resolution of a map: Resize and its ancestor Upsample, DepthToSpace and SpaceToDepth.
-// Sizes are static, so nearest is a choice of known indices and linear a product with a known matrix, one axis after
-// another. Left out, with an error: cubic, antialias, regions of interest. Source: ONNX specification, Resize-19.
+// Sizes are static, so nearest is a choice of known indices, and linear and cubic are products with known matrices, one
+// axis after another. Left out, with an error: regions of interest (tf_crop_and_resize). Source: ONNX specification, Resize-19.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, type NumericDType, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
 import { defineOp, type EmitContext, type OpDefinition, oneOutput } from "./define.ts";
 import { axisOf } from "./infer.ts";
+import { type Interpolation, resizeWeights } from "./resize-weights.ts";
 import { pickAlong } from "./slice.ts";
 
-/** How an output index becomes a place on the input axis, and that place an index. */
+/** How an output index becomes a place on the input axis, and that place an index or weights. */
 interface Sampling {
   readonly mode: string;
   readonly coordinates: string;
   readonly nearest: string;
+  readonly interpolation: Interpolation;
 }
 
-/** y[i] = x at the place of i, nearest or linear;  the gradient is that of the slices, gathers or products made. */
+/** y[i] = x at the place of i, nearest, linear or cubic;  the gradient is that of the slices, gathers or products made. */
 const resize = defineOp({
   op: "Resize",
   versions: [10, 11, 13, 18, 19],
+  note: "nearest, linear, cubic, also antialiased; not tf_crop_and_resize",
   fixed: [1, 2],
   composed: true,
   emit: oneOutput((c) => {
     if (c.version === 10) return resample(c, targetOf(c, c.numbers(1), undefined), simple(c));
-    refuse(c, "antialias", c.attr.int("antialias", 0), 0);
-    refuse(c, "keep_aspect_ratio_policy", c.attr.string("keep_aspect_ratio_policy", "stretch"), "stretch");
+    const mode = c.attr.string("mode", "nearest");
+    const antialias = c.attr.int("antialias", 0) === 1;
+    if (antialias && mode === "nearest")
+      throw new DistillError(
+        "E_OP",
+        `${c.where}: antialias is for the modes linear and cubic, not for nearest`,
+      );
     const numbers = (i: number) => (c.has(i) ? c.numbers(i) : []);
     return resample(c, targetOf(c, numbers(2), numbers(3)), {
-      mode: c.attr.string("mode", "nearest"),
+      mode,
       coordinates: c.attr.string("coordinate_transformation_mode", "half_pixel"),
       nearest: c.attr.string("nearest_mode", "round_prefer_floor"),
+      interpolation: {
+        kernel: mode === "cubic" ? "cubic" : "linear",
+        a: c.attr.float("cubic_coeff_a", -0.75),
+        excludeOutside: c.attr.int("exclude_outside", 0) === 1,
+        antialias,
+      },
     });
   }),
 });
@@ -52,15 +66,8 @@ const simple = (c: EmitContext): Sampling => ({
   mode: c.attr.string("mode", "nearest"),
   coordinates: "asymmetric",
   nearest: "simple",
+  interpolation: { kernel: "linear", a: 0, excludeOutside: false, antialias: false },
 });
-
-function refuse<T>(c: EmitContext, name: string, found: T, supported: T): void {
-  if (found === supported) return;
-  throw new DistillError(
-    "E_OP",
-    `${c.where}: ${name} "${found}" is not supported, only "${supported}"; resize outside of the model, or export it otherwise`,
-  );
-}
 
 interface AxisTarget {
   readonly axis: number;
@@ -81,24 +88,35 @@ function targetOf(
       "E_SHAPE",
       `${c.where}: ${given.length} scales or sizes for ${axes.length} axes of ${formatShape(dims)}`,
     );
+  const kept = scales.length > 0 ? undefined : commonScale(c, axes, given);
   return axes.map((a, i) => {
     const axis = axisOf(a, dims.length, c.where);
     const from = dims[axis] as number;
     const number = given[i] as number;
+    if (kept !== undefined) return { axis, size: Math.floor(from * kept + 0.5), scale: kept };
     return scales.length > 0
       ? { axis, size: Math.floor(from * number), scale: number }
       : { axis, size: number, scale: number / from };
   });
 }
 
+/** One scale for all axes, where the aspect ratio is to be kept: the smallest ("not_larger") or largest that sizes ask for. */
+function commonScale(c: EmitContext, axes: readonly number[], sizes: readonly number[]): number | undefined {
+  const policy = c.attr.string("keep_aspect_ratio_policy", "stretch");
+  if (policy === "stretch") return undefined;
+  const dims = c.b.dims(c.x(0));
+  const scales = axes.map((a, i) => (sizes[i] as number) / (dims[axisOf(a, dims.length, c.where)] as number));
+  return policy === "not_larger" ? Math.min(...scales) : Math.max(...scales);
+}
+
 function resample(c: EmitContext, target: readonly AxisTarget[], sampling: Sampling): Value {
-  const rule =
-    sampling.mode === "nearest" ? nearestAxis : sampling.mode === "linear" ? linearAxis : undefined;
-  if (!rule)
+  const { mode } = sampling;
+  if (mode !== "nearest" && mode !== "linear" && mode !== "cubic")
     throw new DistillError(
       "E_OP",
-      `${c.where}: mode "${sampling.mode}" is not supported; use nearest or linear`,
+      `${c.where}: mode "${mode}" is not supported; use nearest, linear or cubic`,
     );
+  const rule = mode === "nearest" ? nearestAxis : interpolatedAxis;
   let y = c.x(0);
   for (const t of target) {
     const from = c.b.dims(y)[t.axis] as number;
@@ -153,16 +171,8 @@ const nearestAxis: AxisRule = (c, x, { axis, scale }, from, places, { nearest })
   return pickAlong(c.b, x, axis, indices);
 };
 
-const linearAxis: AxisRule = (c, x, { axis }, from, places) => {
-  const weights = new Float64Array(places.length * from);
-  places.forEach((place, k) => {
-    const p = Math.min(Math.max(place, 0), from - 1);
-    const low = Math.floor(p);
-    weights[k * from + low]! += 1 - (p - low);
-    weights[k * from + Math.min(low + 1, from - 1)]! += p - low;
-  });
-  return combineAlong(c.b, x, axis, weights, places.length);
-};
+const interpolatedAxis: AxisRule = (c, x, { axis, scale }, from, places, { interpolation }) =>
+  combineAlong(c.b, x, axis, resizeWeights(places, from, scale, interpolation), places.length);
 
 /** y[…, k, …] = Σᵢ weights[k, i] · x[…, i, …]. */
 function combineAlong(b: Builder, x: Value, axis: number, weights: Float64Array, count: number): Value {

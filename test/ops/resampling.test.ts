@@ -1,7 +1,7 @@
 // Resize, Upsample, DepthToSpace and SpaceToDepth against ONNX Runtime, and their gradients.
 import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
-import { type Attribute, int, ints, string } from "../../src/graph/graph.ts";
+import { type Attribute, float, int, ints, string } from "../../src/graph/graph.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { resamplingOps } from "../../src/ops/resampling.ts";
 import { targets } from "../../src/ops/target.ts";
@@ -45,6 +45,37 @@ testNodes(resamplingOps, [
   node("Resize", [[1, 1, 3, 3], none, scales(1, 1, 2, 2)], how("linear", "half_pixel_symmetric"), {
     opset: 19,
   }),
+  node("Resize", [[1, 2, 4, 5], scales(), scales(1, 1, 2, 1.5)], how("cubic"), { opset: 11 }),
+  node("Resize", [[1, 1, 5, 6], none, none, i64(1, 1, 3, 4)], how("cubic", "align_corners"), { opset: 13 }),
+  node(
+    "Resize",
+    [[1, 1, 4, 5], none, scales(1, 1, 1.7, 0.6)],
+    { ...how("cubic", "pytorch_half_pixel"), cubic_coeff_a: float(-0.5), exclude_outside: int(1) },
+    { opset: 18 },
+  ),
+  node(
+    "Resize",
+    [[1, 2, 7, 6], none, scales(1, 1, 0.4, 0.5)],
+    { ...how("linear"), antialias: int(1) },
+    {
+      opset: 19,
+    },
+  ),
+  node("Resize", [[1, 1, 9, 8], none, scales(1, 1, 0.4, 0.5)], { ...how("cubic"), antialias: int(1) }),
+  node(
+    "Resize",
+    [[1, 1, 9, 8], none, none, i64(1, 1, 4, 11)],
+    { ...how("cubic"), antialias: int(1), exclude_outside: int(1), cubic_coeff_a: float(-0.5) },
+    { opset: 18 },
+  ),
+  ...["not_larger", "not_smaller"].map((policy) =>
+    node(
+      "Resize",
+      [[1, 1, 4, 6], none, none, i64(7, 8)],
+      { ...how("linear"), keep_aspect_ratio_policy: string(policy), axes: ints([2, 3]) },
+      { opset: 18 },
+    ),
+  ),
   node("Resize", [[1, 1, 3, 4], scales(1, 1, 2, 2)], how("nearest"), { opset: 10 }),
   node("Resize", [[1, 1, 4, 4], scales(1, 1, 0.5, 0.5)], how("nearest"), { opset: 10 }),
   node("Resize", [[1, 1, 3, 4], scales(1, 1, 2, 2)], how("linear"), { opset: 10 }),
@@ -69,10 +100,10 @@ describe("refusals", () => {
     );
   };
   it.each([
-    [how("cubic"), 'Resize at node "node": mode "cubic" is not supported; use nearest or linear'],
+    [how("area"), 'Resize at node "node": mode "area" is not supported; use nearest, linear or cubic'],
     [
       { antialias: int(1) },
-      'Resize at node "node": antialias "1" is not supported, only "0"; resize outside of the model, or export it otherwise',
+      'Resize at node "node": antialias is for the modes linear and cubic, not for nearest',
     ],
     [
       how("linear", "tf_crop_and_resize"),
