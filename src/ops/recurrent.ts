@@ -202,23 +202,22 @@ function runOne(
   const turned = backwards && lengths ? reverseSequences(b, x, lengths) : x;
   const rows = b.reshape(turned, [steps * batch, width]);
   const all = product(b, rows, cell.input, kind.bias(cell));
-  const gates = kind.gates * hidden;
-  const pieces = b.split(b.reshape(all, [steps, batch, gates]), Array(steps).fill(1), 0);
+  // Steps are cut from rows and laid back into rows, so that no step needs a reshape of its own.
+  const pieces = b.split(all, Array(steps).fill(batch), 0);
   const order = Array.from({ length: steps }, (_, t) => (backwards && !lengths ? steps - 1 - t : t));
   const ys: Value[] = [];
   let state = first;
   for (const t of order) {
-    const next = kind.step(cell, b.reshape(pieces[t] as Value, [batch, gates]), state);
+    const next = kind.step(cell, pieces[t] as Value, state);
     const live = lengths && b.less(b.scalar(typeOf(lengths).dtype, t), b.reshape(lengths, [batch, 1]));
     const kept = (now: Value, before: Value): Value => (live ? b.where(live, now, before) : now);
-    const shown = live ? b.where(live, next.h, b.like(next.h, 0)) : next.h;
-    ys[t] = b.reshape(shown, [1, batch, hidden]);
+    ys[t] = live ? b.where(live, next.h, b.like(next.h, 0)) : next.h;
     state = {
       h: kept(next.h, state.h),
       ...(next.c && state.c && { c: kept(next.c, state.c) }),
     };
   }
-  const y = b.concat(ys, 0);
+  const y = b.reshape(b.concat(ys, 0), [steps, batch, hidden]);
   return { y: backwards && lengths ? reverseSequences(b, y, lengths) : y, last: state };
 }
 
