@@ -4,6 +4,7 @@ import { formatCompact, formatCount, formatPercent, isFiniteNumber } from "../ba
 import { chart, type Drawing, figure, grid, legend } from "./chart.ts";
 import type { Confusion, Figure, PerClass, ReportData } from "./data.ts";
 import { type Html, html } from "./html.ts";
+import { rowsOf } from "./measures.ts";
 
 /** More rows than this are not drawn as a heat map, and not class by class. */
 const MOST_CELLS = 32;
@@ -59,16 +60,17 @@ export function confusionPart(data: ReportData, color: (label: string) => string
   const c = data.confusion;
   const drawings: Drawing[] = [];
   const counted = c && c.counts.length > 0;
-  if (counted) drawings.push(() => mistakeList(c));
+  const rows = rowsOf(data);
+  if (counted) drawings.push(() => mistakeList(c, rows));
   const perClass =
     data.perClass ?? (c && { classNames: c.classNames, models: [{ label: c.label, recall: recalls(c) }] });
   const chartOfRecall = perClass && recallChart(perClass, color);
   if (chartOfRecall) drawings.push(chartOfRecall);
   if (drawings.length === 0) return undefined;
-  return html`${counted && c.counts.length <= MOST_CELLS && heatMap(c)}${grid(drawings)}`;
+  return html`${counted && c.counts.length <= MOST_CELLS && heatMap(c, rows)}${grid(drawings)}`;
 }
 
-function heatMap(c: Confusion): Html {
+function heatMap(c: Confusion, rows: string): Html {
   const classes = c.counts.length;
   const names = Array.from({ length: classes }, (_, i) => short(nameOf(c.classNames, i)));
   const recall = recalls(c);
@@ -168,19 +170,18 @@ function heatMap(c: Confusion): Html {
     ]),
     body,
     wide: true,
-    caption:
-      "Each row is a true class, each column what the model took it for; figures count samples. Stronger colour is a larger share of the row. On the right, recall: the share of the row that was recognised.",
+    caption: `Each row is a true class, each column what the model took it for; figures count ${rows}. Stronger colour is a larger share of the row. On the right, recall: the share of the row that was recognised.`,
   });
 }
 
-function mistakeList(c: Confusion): Html {
+function mistakeList(c: Confusion, rows: string): Html {
   const mistakes = commonestMistakes(c, MISTAKES_LISTED);
   const body =
     mistakes.length === 0
       ? html`<p>Not a single mistake was recorded.</p>`
       : html`<ol class="mistakes">${mistakes.map(
           (m) =>
-            html`<li><b>${m.actual}</b> taken for <b>${m.taken}</b>: ${formatCount(m.count)} time${m.count === 1 ? "" : "s"}, ${formatPercent(m.share)} of its samples</li>`,
+            html`<li><b>${m.actual}</b> taken for <b>${m.taken}</b>: ${formatCount(m.count)} time${m.count === 1 ? "" : "s"}, ${formatPercent(m.share)} of its ${rows}</li>`,
         )}</ol>`;
   return figure({ title: "Commonest mistakes", body, caption: `Of ${c.label}.` });
 }

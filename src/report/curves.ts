@@ -1,16 +1,10 @@
 // Training over time: accuracy per epoch, losses term by term, learning rate.
 import * as Plot from "@observablehq/plot";
-import {
-  formatCompact,
-  formatCount,
-  formatDuration,
-  formatNumber,
-  formatPercent,
-  isFiniteNumber,
-} from "../base/format.ts";
+import { formatCompact, formatCount, formatDuration, formatNumber, isFiniteNumber } from "../base/format.ts";
 import { chart, type Drawing, figure, grid, type LegendItem, legend, TEACHER } from "./chart.ts";
 import type { Figure, ReportData, RunSeries, StepRecord } from "./data.ts";
 import type { Html } from "./html.ts";
+import { capital, measuresOf } from "./measures.ts";
 import { type Bin, binSeries, chooseScale, thin } from "./numbers.ts";
 
 type Colors = (label: string) => string;
@@ -129,28 +123,21 @@ function sameLine(a: readonly Bin[], b: readonly Bin[]): boolean {
   return a.length === b.length && a.every((bin, i) => bin.x === b[i]!.x && bin.mean === b[i]!.mean);
 }
 
-const METRICS = new Map<string, { title: string; axis: string; share: boolean }>(
-  Object.entries({
-    top1: { title: "Top-1 accuracy", axis: "top-1 accuracy (%)", share: true },
-    top5: { title: "Top-5 accuracy", axis: "top-5 accuracy (%)", share: true },
-    agreement: { title: "Agreement with the teacher", axis: "same first guess (%)", share: true },
-    loss: { title: "Loss on the evaluation set", axis: "cross-entropy (nats)", share: false },
-  }),
-);
-
 /** Metrics per epoch, the teacher as a level line. */
 export function evaluationCharts(data: ReportData, color: Colors): Html | undefined {
   const keys = keysOf(
     data.runs.flatMap((run) => run.evaluations.map((e) => e.metrics)),
-    [...METRICS.keys()],
+    measuresOf(data).map((m) => m.key),
   );
   return grid(keys.map((key) => evaluationChart(data, color, key)));
 }
 
 function evaluationChart(data: ReportData, color: Colors, key: string): Drawing | undefined {
-  const metric = METRICS.get(key) ?? { title: key, axis: key, share: false };
-  const factor = metric.share ? 100 : 1;
-  const show = (v: number) => (metric.share ? formatPercent(v) : formatNumber(v));
+  const known = measuresOf(data).find((m) => m.key === key);
+  const share = known?.kind === "share";
+  const title = known ? capital(known.title) : key;
+  const factor = share ? 100 : 1;
+  const show = (v: number) => known?.show(v) ?? formatNumber(v);
   const series = data.runs.flatMap((run) => {
     const points = run.evaluations.flatMap((e) => {
       const v = e.metrics[key];
@@ -162,8 +149,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
   });
   if (series.length === 0) return undefined;
   const teacher = data.models.find((m) => m.role === "teacher");
-  const level =
-    key === "agreement" ? undefined : (teacher?.metrics as Record<string, Figure> | undefined)?.[key];
+  const level = known?.against === "labels" ? teacher?.metrics[known.key] : undefined;
   const items: LegendItem[] = series.map((s) => ({
     label: s.label,
     color: s.color,
@@ -176,7 +162,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
   const few = Math.max(...series.map((s) => s.points.length)) <= 40;
   const draw = (width: number) =>
     chart({
-      alt: `Line chart: ${METRICS.has(key) ? metric.title.toLowerCase() : "a metric"} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
+      alt: `Line chart: ${known?.title ?? "a metric"} over epochs, one line per run${isFiniteNumber(level) ? ", the teacher as a level line" : ""}`,
       width,
       height: 220,
       marginLeft: 58,
@@ -187,7 +173,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
         ticks: wholeTicks(Math.min(...epochs), longest),
         tickFormat: formatCompact,
       },
-      y: { label: `↑ ${metric.axis}`, grid: true, nice: true, ticks: 5 },
+      y: { label: `↑ ${known?.title ?? key}${share ? " (%)" : ""}`, grid: true, nice: true, ticks: 5 },
       marks: [
         ...(isFiniteNumber(level)
           ? [
@@ -212,7 +198,7 @@ function evaluationChart(data: ReportData, color: Colors, key: string): Drawing 
         ]),
       ],
     });
-  return (width) => figure({ title: metric.title, legend: legend(items), body: draw(width) });
+  return (width) => figure({ title, legend: legend(items), body: draw(width) });
 }
 
 /** About seven round whole numbers. */

@@ -2,6 +2,8 @@
 // No logic here. Numbers may be null wherever a measurement is missing: JSON writes NaN and infinities as null, and the
 // report shows both as missing.
 
+import type { MetricKey } from "../tasks/metrics.ts";
+
 /** A measured number; null, NaN or infinite where there is none. */
 export type Figure = number | null;
 
@@ -16,6 +18,8 @@ export interface ReportData {
   /** The configuration as resolved; nested objects become dotted keys. */
   config?: Record<string, unknown>;
   machine?: Machine;
+  /** Name of the task, which says what metrics there are; default "classification". */
+  task?: string;
   /** What `metrics` of the models were measured on. */
   evaluation?: EvaluationSet;
   /** Teacher first, then the students; one row each in the summary table. */
@@ -73,16 +77,8 @@ export interface ModelRow {
   metrics: ModelMetrics;
 }
 
-export interface ModelMetrics {
-  /** Share of samples whose first guess is right, in [0, 1]. */
-  top1?: Figure;
-  /** Share of samples whose label is among the first five guesses, in [0, 1]. */
-  top5?: Figure;
-  /** Mean cross-entropy with the labels, in nats. */
-  loss?: Figure;
-  /** Share of samples on which first guesses of model and teacher are the same, in [0, 1]. */
-  agreement?: Figure;
-}
+/** What was measured; keys and meanings as in src/tasks/metrics.ts, shares in [0, 1]. */
+export type ModelMetrics = { [K in MetricKey]?: Figure };
 
 export interface RunSeries {
   label: string;

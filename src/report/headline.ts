@@ -1,7 +1,8 @@
 // The result in words, computed from the data and said only as far as the data goes: better is called better, worse worse,
 // and a difference below what was rounded away is called none.
-import { formatCount, formatFixed, formatNumber, formatPercent, isFiniteNumber } from "../base/format.ts";
-import type { ModelMetrics, ModelRow, ReportData } from "./data.ts";
+import { formatCount, formatFixed, formatNumber, isFiniteNumber } from "../base/format.ts";
+import type { ModelRow, ReportData } from "./data.ts";
+import { type Measure, mainMeasure, rowsOf } from "./measures.ts";
 
 /** The rows that the headline, the tiles and the colours speak of. */
 export interface Protagonists {
@@ -27,45 +28,17 @@ export function protagonists(models: readonly ModelRow[]): Protagonists {
   };
 }
 
-interface Measure {
-  key: keyof ModelMetrics;
-  /** "reaches 88.1 % top-1 accuracy". */
-  says(value: number): string;
-  /** The figure alone. */
-  show(value: number): string;
-  /** How far apart, in words that fit both directions; undefined: equal as shown. */
-  gap(better: number, worse: number): string;
-  higherIsBetter: boolean;
+/** How far apart, in words that fit both directions. */
+function gap(measure: Measure, a: number, b: number): string {
+  if (measure.kind !== "share") return measure.show(Math.abs(a - b));
+  const points = formatFixed(Math.abs(a - b) * 100, 1);
+  return `${points} point${points === "1.0" ? "" : "s"}`;
 }
 
-const points = (a: number, b: number) => {
-  const gap = formatFixed(Math.abs(a - b) * 100, 1);
-  return `${gap} point${gap === "1.0" ? "" : "s"}`;
-};
-
-const MEASURES: Measure[] = [
-  {
-    key: "top1",
-    says: (v) => `reaches ${formatPercent(v)} top-1 accuracy`,
-    show: (v) => formatPercent(v),
-    gap: points,
-    higherIsBetter: true,
-  },
-  {
-    key: "agreement",
-    says: (v) => `agrees with its teacher on ${formatPercent(v)} of the samples`,
-    show: (v) => formatPercent(v),
-    gap: points,
-    higherIsBetter: true,
-  },
-  {
-    key: "loss",
-    says: (v) => `reaches a loss of ${formatNumber(v)}`,
-    show: (v) => formatNumber(v),
-    gap: (a, b) => formatNumber(Math.abs(a - b)),
-    higherIsBetter: false,
-  },
-];
+/** "reaches 88.1 % top-1 accuracy". */
+function says(data: ReportData, measure: Measure, value: number): string {
+  return measure.says.replace("{}", measure.show(value)).replace("{rows}", rowsOf(data));
+}
 
 /**
  * One or two sentences.
@@ -76,19 +49,19 @@ const MEASURES: Measure[] = [
  */
 export function headline(data: ReportData): string {
   const { teacher, student, baseline, distilled } = protagonists(data.models);
-  if (!student) return teacher ? lone("The teacher", teacher) : "No model was recorded.";
-  const measure = measureOf(student);
+  if (!student) return teacher ? lone(data, "The teacher", teacher) : "No model was recorded.";
+  const measure = mainMeasure(data, student);
   const name = distilled ? "The distilled student" : "The student";
-  if (!measure) return `${lone(name, student, teacher)}`;
+  if (!measure) return `${lone(data, name, student, teacher)}`;
   const value = student.metrics[measure.key] as number;
-  let text = `${name} ${measure.says(value)}`;
+  let text = `${name} ${says(data, measure, value)}`;
   if (isFiniteNumber(student.parameters)) {
     text += ` with ${parameters(student.parameters)}`;
     const ratio = sizeComparison(student.parameters, teacher?.parameters);
     if (ratio) text += `, ${ratio}`;
   }
   const teachers = teacher?.metrics[measure.key];
-  if (isFiniteNumber(teachers) && measure.key !== "agreement") {
+  if (isFiniteNumber(teachers) && measure.against === "labels") {
     const named = isFiniteNumber(student.parameters) && isFiniteNumber(teacher?.parameters);
     text += named ? ` (${measure.show(teachers)})` : ` (the teacher: ${measure.show(teachers)})`;
   }
@@ -100,19 +73,15 @@ function comparison(measure: Measure, value: number, baseline: ModelRow | undefi
   if (!isFiniteNumber(other)) return "";
   const start = ` Trained from labels alone, the same student reaches ${measure.show(other)}:`;
   if (measure.show(other) === measure.show(value)) return `${start} distillation made no difference.`;
-  const better = value > other === measure.higherIsBetter;
-  return `${start} distillation ${better ? "gained" : "lost"} ${measure.gap(value, other)}.`;
+  const better = value > other === (measure.better === "higher");
+  return `${start} distillation ${better ? "gained" : "lost"} ${gap(measure, value, other)}.`;
 }
 
-function measureOf(model: ModelRow): Measure | undefined {
-  return MEASURES.find((m) => isFiniteNumber(model.metrics[m.key]));
-}
-
-function lone(name: string, model: ModelRow, teacher?: ModelRow): string {
-  const measure = measureOf(model);
+function lone(data: ReportData, name: string, model: ModelRow, teacher?: ModelRow): string {
+  const measure = mainMeasure(data, model);
   if (measure) {
     const size = isFiniteNumber(model.parameters) ? ` with ${parameters(model.parameters)}` : "";
-    return `${name} ${measure.says(model.metrics[measure.key] as number)}${size}.`;
+    return `${name} ${says(data, measure, model.metrics[measure.key] as number)}${size}.`;
   }
   if (!isFiniteNumber(model.parameters)) return `${name} was not evaluated.`;
   const ratio = sizeComparison(model.parameters, teacher?.parameters);

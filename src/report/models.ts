@@ -6,7 +6,6 @@ import {
   formatCount,
   formatFixed,
   formatNumber,
-  formatPercent,
   isFiniteNumber,
   MISSING,
 } from "../base/format.ts";
@@ -14,6 +13,7 @@ import { chart, type Drawing, figure, grid, legend } from "./chart.ts";
 import type { Figure, ModelRow, ReportData } from "./data.ts";
 import { marginOfError, protagonists } from "./headline.ts";
 import { type Html, html } from "./html.ts";
+import { capital, type Measure, mainMeasure, measuresOf } from "./measures.ts";
 import { logTicks } from "./numbers.ts";
 
 /** Milliseconds with three significant digits; models here take microseconds to seconds per sample. */
@@ -26,16 +26,22 @@ function formatMs(ms: Figure | undefined): string {
 export function tiles(data: ReportData): Html | undefined {
   const { teacher, student, baseline } = protagonists(data.models);
   if (!student) return undefined;
-  const top1 = student.metrics.top1;
+  const main = mainMeasure(data, student);
   const all: [string, string, string][] = [];
   const tile = (name: string, value: string, remark: string) => {
     if (value !== MISSING) all.push([name, value, remark]);
   };
-  const versus = [
-    isFiniteNumber(teacher?.metrics.top1) ? `teacher ${formatPercent(teacher.metrics.top1)}` : "",
-    isFiniteNumber(baseline?.metrics.top1) ? `labels alone ${formatPercent(baseline.metrics.top1)}` : "",
-  ];
-  tile("top-1 accuracy", formatPercent(top1), versus.filter(Boolean).join(", "));
+  if (main) {
+    const versus = [
+      ["teacher", teacher],
+      ["labels alone", baseline],
+    ] as const;
+    const others = versus.flatMap(([name, m]) => {
+      const value = m?.metrics[main.key];
+      return isFiniteNumber(value) ? [`${name} ${main.show(value)}`] : [];
+    });
+    tile(main.title, main.show(student.metrics[main.key]), others.join(", "));
+  }
   tile(
     "parameters",
     formatCount(student.parameters),
@@ -47,7 +53,10 @@ export function tiles(data: ReportData): Html | undefined {
     formatMs(student.msPerSample),
     teacher ? `teacher ${formatMs(teacher.msPerSample)}` : "",
   );
-  tile("agreement with the teacher", formatPercent(student.metrics.agreement), "");
+  const likeness = measuresOf(data).find(
+    (m) => m.against === "teacher" && m.key !== main?.key && isFiniteNumber(student.metrics[m.key]),
+  );
+  if (likeness) tile(likeness.title, likeness.show(student.metrics[likeness.key]), "");
   if (all.length === 0) return undefined;
   return html`<dl class="tiles">${all.map(
     ([name, value, remark]) =>
@@ -60,14 +69,7 @@ interface Column {
   show(model: ModelRow): string;
 }
 
-const COLUMNS: Column[] = [
-  { title: "top-1", show: (m) => formatPercent(m.metrics.top1, 2) },
-  { title: "top-5", show: (m) => formatPercent(m.metrics.top5, 2) },
-  { title: "loss (nats)", show: (m) => formatFixed(m.metrics.loss, 3) },
-  {
-    title: "agrees with teacher",
-    show: (m) => (m.role === "teacher" ? MISSING : formatPercent(m.metrics.agreement, 2)),
-  },
+const sizes: Column[] = [
   { title: "parameters", show: (m) => formatCount(m.parameters) },
   { title: "file", show: (m) => formatBytes(m.bytes) },
   { title: "time per sample", show: (m) => formatMs(m.msPerSample) },
@@ -76,7 +78,13 @@ const COLUMNS: Column[] = [
 
 export function modelTable(data: ReportData, color: (label: string) => string): Html | undefined {
   if (data.models.length === 0) return undefined;
-  const columns = COLUMNS.filter((c) => data.models.some((m) => c.show(m) !== MISSING));
+  const measured = measuresOf(data).map(
+    (c): Column => ({
+      title: c.title,
+      show: (m) => (c.against === "teacher" && m.role === "teacher" ? MISSING : c.show(m.metrics[c.key], 2)),
+    }),
+  );
+  const columns = [...measured, ...sizes].filter((c) => data.models.some((m) => c.show(m) !== MISSING));
   return html`<div class="card wide"><div class="scroll"><table class="figures">
 <thead><tr><th scope="col">model</th>${columns.map((c) => html`<th scope="col">${c.title}</th>`)}</tr></thead>
 <tbody>${data.models.map(
@@ -93,7 +101,9 @@ function tableCaption(data: ReportData): string {
     name === undefined && samples === undefined
       ? ""
       : `Measured on ${[name, samples !== undefined && `${formatCount(samples)} samples`].filter(Boolean).join(", ")}. `;
-  const margin = marginOfError(protagonists(data.models).student?.metrics.top1, samples);
+  const { student } = protagonists(data.models);
+  const main = mainMeasure(data, student);
+  const margin = main?.perSample ? marginOfError(student?.metrics[main.key], samples) : undefined;
   const chance =
     margin === undefined
       ? ""
@@ -105,10 +115,14 @@ function tableCaption(data: ReportData): string {
   return `${on}${chance}${timed}`.trim();
 }
 
-/** Accuracy against parameters, bytes and time: three small charts with logarithmic size. */
+/** The main metric against parameters, bytes and time: three small charts with logarithmic size. */
 export function sizeCharts(data: ReportData, color: (label: string) => string): Html | undefined {
-  const models = data.models.filter((m) => isFiniteNumber(m.metrics.top1));
+  const main = mainMeasure(data, protagonists(data.models).student);
+  if (!main) return undefined;
+  const models = data.models.filter((m) => isFiniteNumber(m.metrics[main.key]));
   if (models.length < 2) return undefined;
+  const factor = main.kind === "share" ? 100 : 1;
+  const what = qualityOf(main);
   const axes: { title: string; of: (m: ModelRow) => Figure | undefined; show: (v: number) => string }[] = [
     { title: "parameters", of: (m) => m.parameters, show: formatCompact },
     { title: "file size", of: (m) => m.bytes, show: formatBytes },
@@ -118,35 +132,45 @@ export function sizeCharts(data: ReportData, color: (label: string) => string): 
     const rows = models.flatMap((m) => {
       const size = of(m);
       return isFiniteNumber(size) && size > 0
-        ? [{ label: m.label, size, accuracy: m.metrics.top1! * 100 }]
+        ? [{ label: m.label, size, quality: m.metrics[main.key]! * factor }]
         : [];
     });
     return rows.length < 2
       ? []
       : [
           (width) =>
-            figure({ title: `Accuracy and ${title}`, body: sizeChart(width, title, rows, show, color) }),
+            figure({ title: `${what} and ${title}`, body: sizeChart(width, main, title, rows, show, color) }),
         ];
   });
   if (charts.length === 0) return undefined;
   return html`<div class="lead">${legend(
     models.map((m) => ({ label: m.label, color: color(m.label), mark: "dot" })),
-  )}<p>Further left is smaller, higher is better. Sizes are on logarithmic scales.</p></div>${grid(charts)}`;
+  )}<p>Further left is smaller, ${main.better} is better. Sizes are on logarithmic scales.</p></div>${grid(charts)}`;
+}
+
+const qualityOf = (main: Measure | undefined): string =>
+  !main || main.perSample ? "Accuracy" : capital(main.title);
+
+export function sizeTitle(data: ReportData): string {
+  return `${qualityOf(mainMeasure(data, protagonists(data.models).student))} against size`;
 }
 
 function sizeChart(
   width: number,
+  main: Measure,
   title: string,
-  rows: { label: string; size: number; accuracy: number }[],
+  rows: { label: string; size: number; quality: number }[],
   show: (v: number) => string,
   color: (label: string) => string,
 ): Html {
-  const values = rows.map((r) => r.accuracy);
+  const share = main.kind === "share";
+  const values = rows.map((r) => r.quality);
   const sizes = rows.map((r) => r.size);
-  const pad = Math.max(0.5, (Math.max(...values) - Math.min(...values)) * 0.2);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const pad = Math.max(share ? 0.5 : Math.abs(high) * 0.01 || 1, (high - low) * 0.2);
   const domain: [number, number] = [Math.min(...sizes) / 2, Math.max(...sizes) * 2];
   return chart({
-    alt: `Scatter plot: top-1 accuracy against ${title}, one dot per model`,
+    alt: `Scatter plot: ${main.title} against ${title}, one dot per model`,
     width,
     height: 230,
     marginLeft: 46,
@@ -160,19 +184,19 @@ function sizeChart(
       label: `${title}, logarithmic →`,
     },
     y: {
-      domain: [Math.max(0, Math.min(...values) - pad), Math.min(100 + pad / 2, Math.max(...values) + pad)],
+      domain: share ? [Math.max(0, low - pad), Math.min(100 + pad / 2, high + pad)] : [low - pad, high + pad],
       grid: true,
       ticks: 5,
-      label: "↑ top-1 accuracy (%)",
+      label: `↑ ${main.title}${share ? " (%)" : ""}`,
     },
     marks: [
       Plot.dot(rows, {
         x: "size",
-        y: "accuracy",
+        y: "quality",
         r: 6,
         fill: (r: { label: string }) => color(r.label),
-        title: (r: { label: string; size: number; accuracy: number }) =>
-          `${r.label}: ${formatFixed(r.accuracy, 2)} % with ${show(r.size)}`,
+        title: (r: { label: string; size: number; quality: number }) =>
+          `${r.label}: ${main.show(r.quality / (share ? 100 : 1), 2)} with ${show(r.size)}`,
       }),
     ],
     color: { type: "identity" },

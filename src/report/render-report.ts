@@ -8,7 +8,7 @@ import { evaluationCharts, lossCharts, runSummary } from "./curves.ts";
 import type { Machine, ReportData } from "./data.ts";
 import { headline } from "./headline.ts";
 import { escapeHtml, type Html, html, raw } from "./html.ts";
-import { modelTable, sizeCharts, tiles } from "./models.ts";
+import { modelTable, sizeCharts, sizeTitle, tiles } from "./models.ts";
 import { selectivityPart } from "./selectivity.ts";
 import { STYLE } from "./style.ts";
 
@@ -53,7 +53,7 @@ export function renderReport(data: ReportData): string {
         "The lines are smoothed over about 4 % of the steps; the faint trace behind them is what single steps gave. The total adds up different terms in different runs, so compare runs term by term.",
       body: lossCharts(data.runs, color),
     },
-    { id: "size", title: "Accuracy against size", body: sizeCharts(data, color) },
+    { id: "size", title: sizeTitle(data), body: sizeCharts(data, color) },
     { id: "classes", title: "Classes and mistakes", body: confusionPart(data, color) },
     { id: "configuration", title: "Configuration", body: configuration(data) },
     { id: "machine", title: "Machine", body: machine(data.machine) },

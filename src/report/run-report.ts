@@ -8,8 +8,8 @@ import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
 import { metricNamed } from "../strategies/selectivity-metric.ts";
-import type { Predictions } from "../tasks/index.ts";
-import { type Evaluation, type Metrics, recalls } from "../train/evaluate.ts";
+import { metricKeys, type Predictions, type Task } from "../tasks/index.ts";
+import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { RunFolder } from "../train/run-folder.ts";
@@ -44,6 +44,8 @@ export interface ReportedModel {
 
 export interface RunReportOptions {
   readonly title: string;
+  /** Default: classification. */
+  readonly task?: Task | undefined;
   readonly command?: string;
   readonly config?: Record<string, unknown>;
   readonly notes?: readonly string[];
@@ -88,6 +90,7 @@ export async function runReport(o: RunReportOptions): Promise<{ data: ReportData
       runtime: o.runtime,
       batch: o.batch,
       logits: m.logits,
+      task: o.task,
       teacher: m.role === "teacher" ? undefined : teacherSays,
     });
     if (m.role === "teacher") teacherSays = found.predictions;
@@ -117,6 +120,7 @@ export async function runReport(o: RunReportOptions): Promise<{ data: ReportData
   const data: ReportData = {
     title: o.title,
     created: new Date().toISOString(),
+    ...(o.task && { task: o.task.name }),
     ...(o.command !== undefined && { command: o.command }),
     ...(o.config && { config: o.config }),
     machine: machineInfo(),
@@ -207,9 +211,8 @@ function seriesOf(m: ReportedModel, folder: string): RunSeries {
   const evaluations = entries
     .filter((e) => e.type === "evaluation" && e.who === "student")
     .map((e): EvaluationRecord => {
-      const { top1, top5, loss, agreement } = e as Metrics;
-      const metrics = Object.entries({ top1, top5, loss, agreement }).filter(
-        (entry): entry is [string, number] => entry[1] !== undefined,
+      const metrics = metricKeys.flatMap((key) =>
+        typeof e[key] === "number" ? [[key, e[key]] as const] : [],
       );
       return { step: e.step as number, epoch: e.epoch as number, metrics: Object.fromEntries(metrics) };
     });

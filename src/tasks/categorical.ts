@@ -13,6 +13,7 @@ const mostClassesKept = 1000;
 
 export interface CategoricalOptions {
   readonly name: string;
+  readonly rows: string;
   readonly logits: string;
   readonly labels: string;
   readonly ranks: readonly number[];
@@ -31,6 +32,7 @@ export function categoricalTask(o: CategoricalOptions): Task {
   return {
     name: o.name,
     outputs: "softmax",
+    rows: o.rows,
     logits: o.logits,
     labels: o.labels,
     takesRank: (rank) => o.ranks.includes(rank),

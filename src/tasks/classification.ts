@@ -5,6 +5,7 @@ import type { Task, TaskOptions } from "./task.ts";
 export function classification({ ignoreIndex }: TaskOptions): Task {
   return categoricalTask({
     name: "classification",
+    rows: "samples",
     logits: "[N, C]",
     labels: "[N] class indices",
     ranks: [2],

@@ -15,6 +15,7 @@ export function ctc({ ignoreIndex = DEFAULT_IGNORE_INDEX, blankIndex = 0 }: Task
   return {
     name: "ctc",
     outputs: "softmax",
+    rows: "time steps",
     logits: "[N, T, C] or [T, N, C]",
     labels: "[N, L] symbols",
     takesRank: (rank) => rank === 3,

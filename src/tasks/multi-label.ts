@@ -19,6 +19,7 @@ export function multiLabel(_: TaskOptions): Task {
   return {
     name: "multi-label",
     outputs: "sigmoid",
+    rows: "labels",
     logits: "[N, L]",
     labels: "[N, L] of 0 and 1",
     takesRank: (rank) => rank >= 2 && rank <= 5,

@@ -1,4 +1,5 @@
 // Real numbers: outputs [N, D] (or [N], or maps [N, D, H, W]), targets of the same shape.
+import { DistillError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
 import { RegressionDistillationStrategy } from "../strategies/index.ts";
 import { elementwiseFeeds } from "./elementwise.ts";
@@ -13,6 +14,7 @@ export function regression({ huberDelta }: TaskOptions): Task {
   return {
     name: "regression",
     outputs: "identity",
+    rows: "samples",
     logits: "[N, D]",
     labels: "[N, D] numbers",
     takesRank: (rank) => rank >= 1 && rank <= 5,
@@ -25,11 +27,14 @@ export function regression({ huberDelta }: TaskOptions): Task {
     metrics: ["mse", "mae", "r2", "teacherMse"],
     monitors: ["mse", "teacherMse"],
     evaluator: () => regressionEvaluator(feeds),
-    strategy: ({ alpha }) =>
-      new RegressionDistillationStrategy({
+    strategy({ alpha, temperature }) {
+      if (temperature !== undefined)
+        throw new DistillError("E_OPTION", "task regression has no temperature; leave it out");
+      return new RegressionDistillationStrategy({
         ...(alpha !== undefined && { alpha }),
         ...(huberDelta !== undefined && { huberDelta }),
-      }),
+      });
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import { DEFAULT_IGNORE_INDEX } from "./tokens.ts";
 export function segmentation({ ignoreIndex = DEFAULT_IGNORE_INDEX }: TaskOptions): Task {
   return categoricalTask({
     name: "segmentation",
+    rows: "pixels",
     logits: "[N, C, H, W]",
     labels: "[N, H, W] class indices",
     ranks: [4, 5],

@@ -62,6 +62,8 @@ export interface Task {
   readonly name: string;
   /** What makes predictions of its logits: a model may end in it, and strategies made for others are refused. */
   readonly outputs: OutputKind;
+  /** What its rows are, in the plural: `samples`, `tokens`. */
+  readonly rows: string;
   /** Shape of the logits it takes, as messages show it. */
   readonly logits: string;
   /** Shape of the labels it takes, likewise. */

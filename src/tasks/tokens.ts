@@ -6,7 +6,7 @@ import type { Task, TaskOptions } from "./task.ts";
 /** PyTorch's `ignore_index`, which tokenizers and exporters pad labels with. */
 export const DEFAULT_IGNORE_INDEX = -100;
 
-const shapes = { logits: "[N, T, C]", labels: "[N, T] class indices", ranks: [3] };
+const shapes = { rows: "tokens", logits: "[N, T, C]", labels: "[N, T] class indices", ranks: [3] };
 
 export function tokenClassification({ ignoreIndex = DEFAULT_IGNORE_INDEX }: TaskOptions): Task {
   return categoricalTask({

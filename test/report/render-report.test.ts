@@ -81,7 +81,7 @@ describe("a whole report", () => {
       /88\.1 % top-1 .* 15\.6 times fewer .* gained 0\.9 points\.$/,
     );
     expect(textOf(page, "#models tbody tr").at(-1)).toBe(
-      "student, distilled88.10 %99.75 %0.34090.30 %11,23447.1 kB61 µs64",
+      "student, distilled88.10 %99.75 %0.340190.30 %11,23447.1 kB61 µs64",
     );
   });
 
