@@ -94,7 +94,7 @@ export class Inliner {
     this.#functions = new Map(proto.functions.map((f) => [keyOf(f.domain, f.name, f.overload), f]));
     this.#condition = condition;
     this.#opsets = new Map(proto.opsetImport.map((o) => [domainOf(o.domain), o.version]));
-    this.#nodeNames = new Set(graph.node.map((n) => n.name));
+    this.#nodeNames = new Set(nodeNames(graph.node));
     for (const { name } of [...graph.input, ...graph.initializer, ...graph.output]) this.#taken.add(name);
     for (const node of graph.node) for (const o of node.output) this.#taken.add(o);
   }
@@ -121,7 +121,8 @@ export class Inliner {
       if (called && this.#sameOpsets(called)) return this.#call(node, called, key, scope, name);
       const branch = isIf(node) ? this.#branch(node, scope) : undefined;
       if (branch) return this.#inlineBranch(node, branch, scope, name);
-      if (scope === root) return [node];
+      // A name that tells a place in the file must not change with what is written out before it.
+      if (scope === root) return [node.name === name ? node : Object.assign(shallow(node), { name })];
       if (isConstant(node)) return this.#constant(node, scope, name);
       return [this.#renamed(node, scope, name)];
     });

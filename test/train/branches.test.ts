@@ -3,7 +3,10 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type GraphProto, ModelProtoSchema } from "onnx-buf";
 import { expect, it } from "vitest";
 import { tensor } from "../../src/base/tensor.ts";
+import { describeModel } from "../../src/cli/describe-model.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
+import { readModel } from "../../src/onnx/read-model.ts";
+import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { testRandom } from "../gradient-checker.ts";
 import { fn, graph, line, modelOf } from "../onnx/protos.ts";
 import { collect, only } from "./helpers.ts";
@@ -44,6 +47,26 @@ function student(): Uint8Array {
     [mix],
   );
 }
+
+it("is described with the branch and the functions written out", async () => {
+  const model = readModel(student(), { source: "student.onnx" });
+  const found = await describeModel(model, { runtime: nodeRuntime, batch: 2 });
+  expect(found.notes).toEqual([]);
+  expect(found.layers.map((l) => l.op).filter((op) => !["Shape", "Gather", "Greater"].includes(op))).toEqual([
+    ...["MatMul", "Relu", "MatMul", "Add", "MatMul", "Add", "MatMul"],
+  ]);
+  expect(found.layers.filter((l) => l.op === "MatMul").map((l) => l.name)).toEqual([
+    "If_3/MatMul_0",
+    "Mix_4/MatMul_1",
+    "Mix_5/MatMul_1",
+    "MatMul_6",
+  ]);
+  // The branch's w, the function's k (once), and the head.
+  expect(found.parameters).toBe(3 * 4 + 4 * 4 + 4 * 2);
+  expect(found.ops.every((o) => o.gradient === "yes" || o.gradient === "folded")).toBe(true);
+  const other = await describeModel(model, { runtime: nodeRuntime, batch: 1 });
+  expect(other.layers.map((l) => l.op)).toContain("Neg");
+});
 
 it("trains the branch that is taken and the function's constant, and leaves the other branch alone", async () => {
   const random = testRandom(5);
