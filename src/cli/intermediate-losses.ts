@@ -17,22 +17,22 @@ export const intermediateLosses = {
   },
   nst: {
     summary:
-      "the set of the neurons' response patterns, by MMD: kernel polynomial, linear, gaussian; weight 50",
+      "the set of the neurons' response patterns, by MMD: kernel polynomial, linear, gaussian; weight 5",
     options: { kernel: "text", over: "text", bandwidth: "number or text" },
   },
   cka: {
-    summary: "which samples are alike, by linear CKA; weight 3",
+    summary: "which samples are alike, by linear CKA; weight 1",
     options: { over: "text", debiased: "switch" },
   },
-  sp: { summary: "which samples of a batch are alike, by their products; weight 3000", options: {} },
-  at: { summary: "where in a map anything responds; weight 1000", options: {} },
-  hint: { summary: "each activation, by squared difference; weight 1", options: {} },
+  sp: { summary: "which samples of a batch are alike, by their products; weight 300", options: {} },
+  at: { summary: "where in a map anything responds; weight 100", options: {} },
+  hint: { summary: "each activation, by squared difference; weight 0.5", options: {} },
   correlation: {
-    summary: "each neuron's responses, by correlation; weight 1",
+    summary: "each neuron's responses, by correlation; weight 0.5",
     options: { over: "text" },
   },
   statistics: {
-    summary: "mean and standard deviation of each neuron; weight 1",
+    summary: "mean and standard deviation of each neuron; weight 0.5",
     options: { over: "text", "deviation-weight": "number" },
   },
 } as const satisfies Record<string, IntermediateLoss>;

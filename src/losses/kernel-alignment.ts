@@ -31,7 +31,7 @@ export function kernelAlignment(
   const corrected = (sum: Value, g: Groups, h: Groups) => (debiased ? debias(b, sum, g, h) : sum);
   const floor = b.like(x.x, (x.rows * DEAD_NORM ** 2) ** 2);
   const [own, other] = [corrected(xx, x, x), corrected(yy, y, y)];
-  const alive = b.and(b.greater(own, floor), b.greater(other, floor));
+  const alive = b.greater(b.min(own, other), floor);
   const one = b.like(x.x, 1);
   const root = (s: Value) => b.sqrt(b.where(alive, s, one));
   const value = b.div(b.div(corrected(xy, x, y), root(own)), root(other));

@@ -20,7 +20,8 @@ export const DEAD_ATTENTION = 1e-12;
  *   loss = 1/(B·P) Σ (q̂_student − q̂_teacher)².
  *
  * For maps `[N, C, H, W]` and sequences `[N, T, C]` with the same positions; numbers of neurons may differ. A
- * sample whose attention is no longer than 1e-12 has q̂ = 0 and gets no gradient. Weight: default 1000.
+ * sample whose attention is no longer than 1e-12 has q̂ = 0 and gets no gradient. Weight: default 100, for use
+ * beside a distillation loss on outputs; without one the authors took 1000.
  *
  * Source: S. Zagoruyko and N. Komodakis, "Paying More Attention to Attention", 2017, arXiv:1612.03928; the mean over
  * positions is that of their code.
@@ -38,7 +39,7 @@ export const DEAD_ATTENTION = 1e-12;
  */
 export class AttentionTransferStrategy extends LayerStrategyBase {
   constructor(options: LayerStrategyOptions = {}) {
-    super(options, [], 1000);
+    super(options, [], 100);
   }
 
   compareLayer(pair: LayerPair): LayerComparison {

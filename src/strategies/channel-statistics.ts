@@ -23,7 +23,7 @@ export interface ChannelStatisticsOptions extends LayerStrategyOptions {
  * standard deviation (1/n) of a neuron's responses: with γ = 1 the squared 2-Wasserstein distance of two Gaussians with
  * diagonal covariance, divided by the number of neurons. Where σ_s is 0 nothing flows back through it.
  *
- * Both sides need the same number of neurons: project the student where they differ. Weight: default 1.
+ * Both sides need the same number of neurons: project the student where they differ. Weight: default 0.5.
  *
  * Source: J. Lv, H. Yang, P. Li, "Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation"
  * (WKD-F), 2024, arXiv:2412.08139; they sum over neurons.
@@ -33,7 +33,7 @@ export interface ChannelStatisticsOptions extends LayerStrategyOptions {
  * import { ChannelStatisticsStrategy, IntermediateActivations, Matrix } from "onnx-distill";
  *
  * const layer = (rows: number[][]) => new IntermediateActivations().add("l", Matrix.fromRows(rows));
- * const strategy = new ChannelStatisticsStrategy({ over: "samples" });
+ * const strategy = new ChannelStatisticsStrategy({ weight: 1, over: "samples" });
  * strategy.computeIntermediateLoss(layer([[0], [4]]), layer([[1], [3]])); // => 1
  * ```
  */
@@ -42,7 +42,7 @@ export class ChannelStatisticsStrategy extends LayerStrategyBase {
   readonly deviationWeight: number;
 
   constructor(options: ChannelStatisticsOptions = {}) {
-    super(options, ["over", "deviationWeight"]);
+    super(options, ["over", "deviationWeight"], 0.5);
     const { over = "positions", deviationWeight = 1 } = options;
     this.over = checkOneOf(new.target.name, "over", over, layerOvers);
     this.deviationWeight = checkWeight(new.target.name, "deviationWeight", deviationWeight);

@@ -11,7 +11,7 @@ import {
 /**
  * The mean over all activations of (student − teacher)². Both sides need the same samples, positions and neurons; a
  * student of other width is projected first (`project: true` of the tap), which is how hints are meant. Weight:
- * default 1.
+ * default 0.5.
  *
  * Source: A. Romero et al., "FitNets: Hints for Thin Deep Nets", 2015, arXiv:1412.6550.
  *
@@ -20,12 +20,12 @@ import {
  * import { HintStrategy, IntermediateActivations, Matrix } from "onnx-distill";
  *
  * const layer = (rows: number[][]) => new IntermediateActivations().add("l", Matrix.fromRows(rows));
- * new HintStrategy().computeIntermediateLoss(layer([[1, 2]]), layer([[1, 4]])); // => 2
+ * new HintStrategy({ weight: 1 }).computeIntermediateLoss(layer([[1, 2]]), layer([[1, 4]])); // => 2
  * ```
  */
 export class HintStrategy extends LayerStrategyBase {
   constructor(options: LayerStrategyOptions = {}) {
-    super(options);
+    super(options, [], 0.5);
   }
 
   compareLayer(pair: LayerPair): LayerComparison {

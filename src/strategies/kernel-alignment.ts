@@ -32,7 +32,7 @@ export interface KernelAlignmentOptions extends LayerStrategyOptions {
  * two unrelated layers score 0 on average instead of more the more neurons they have.
  *
  * A layer whose responses do not vary (√s(X, X) ≤ n·1e-12) has CKA 0 and gets no gradient. C and D may differ; over
- * "samples" positions may, too. Weight: default 3.
+ * "samples" positions may, too. Weight: default 1.
  *
  * Source: S. Kornblith, M. Norouzi, H. Lee, G. Hinton, "Similarity of Neural Network Representations Revisited", 2019,
  * arXiv:1905.00414; the unbiased estimate: L. Song et al., "Feature Selection via Dependence Maximization", 2012.
@@ -52,7 +52,7 @@ export class CenteredKernelAlignmentStrategy extends LayerStrategyBase {
   readonly debiased: boolean;
 
   constructor(options: KernelAlignmentOptions = {}) {
-    super(options, ["over", "debiased"], 3);
+    super(options, ["over", "debiased"]);
     const { over = "samples-and-positions", debiased = false } = options;
     this.over = checkOneOf(new.target.name, "over", over, layerOvers);
     this.debiased = debiased;

@@ -32,7 +32,7 @@ export const CONSTANT_RATIO = 1e-5;
  * responses are constant (their distance from the mean has length 1e-6 or less, or a standard deviation of 1e-5 of the
  * mean or less) has ρ = 0 and gets no gradient.
  *
- * Both sides need the same number of neurons: project the student where they differ. Weight: default 1.
+ * Both sides need the same number of neurons: project the student where they differ. Weight: default 0.5.
  *
  * Source: correlation in place of distance between student and teacher is T. Huang et al.'s, "Knowledge Distillation from
  * a Stronger Teacher", 2022, arXiv:2205.10536, who ask it of the outputs; of neurons it is ours.
@@ -43,7 +43,7 @@ export const CONSTANT_RATIO = 1e-5;
  *
  * const layer = (rows: number[][]) => new IntermediateActivations().add("l", Matrix.fromRows(rows));
  * const teacher = layer([[1], [3]]);
- * const strategy = new NeuronCorrelationStrategy();
+ * const strategy = new NeuronCorrelationStrategy({ weight: 1 });
  * Math.round(strategy.computeIntermediateLoss(layer([[10], [50]]), teacher)); // => 0
  * Math.round(strategy.computeIntermediateLoss(layer([[0], [-1]]), teacher)); // => 2
  * ```
@@ -52,7 +52,7 @@ export class NeuronCorrelationStrategy extends LayerStrategyBase {
   readonly over: LayerOver;
 
   constructor(options: NeuronCorrelationOptions = {}) {
-    super(options, ["over"]);
+    super(options, ["over"], 0.5);
     this.over = checkOneOf(new.target.name, "over", options.over ?? "samples-and-positions", layerOvers);
   }
 

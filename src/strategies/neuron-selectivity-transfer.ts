@@ -43,7 +43,7 @@ export interface NeuronSelectivityTransferOptions extends LayerStrategyOptions {
  * loss is taken image by image and averaged, and layers are maps `[N, C, H, W]` or sequences `[N, T, C]` with the
  * same positions; over "samples" a pattern is a neuron's profile over the batch, and there is one set.
  *
- * C and D may differ. Weight: default 50.
+ * C and D may differ. Weight: default 5, for use beside a distillation loss on outputs; without one the authors took 50.
  *
  * Source: Z. Huang and N. Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity Transfer", 2017,
  * arXiv:1707.01219; over samples is ours.
@@ -65,7 +65,7 @@ export class NeuronSelectivityTransferStrategy extends LayerStrategyBase {
   readonly bandwidth: number | "mean";
 
   constructor(options: NeuronSelectivityTransferOptions = {}) {
-    super(options, ["kernel", "over", "bandwidth"], 50);
+    super(options, ["kernel", "over", "bandwidth"], 5);
     const { kernel = "polynomial", over = "positions", bandwidth = "mean" } = options;
     const owner = new.target.name;
     this.kernel = checkOneOf(owner, "kernel", kernel, transferKernels);

@@ -20,7 +20,8 @@ export const DEAD_SIMILARITY = 1e-12;
  *   loss = 1/B² ‖Ĝ_student − Ĝ_teacher‖²_F.
  *
  * Needs a batch of two; neurons and positions may differ. A sample whose row of G is no longer than 1e-12 has a row of
- * zeros and gets no gradient by it. Weight: default 3000.
+ * zeros and gets no gradient by it. Weight: default 300, for use
+ * beside a distillation loss on outputs; without one the authors took 3000.
  *
  * Source: F. Tung and G. Mori, "Similarity-Preserving Knowledge Distillation", 2019, arXiv:1907.09682.
  *
@@ -35,7 +36,7 @@ export const DEAD_SIMILARITY = 1e-12;
  */
 export class SimilarityPreservingStrategy extends LayerStrategyBase {
   constructor(options: LayerStrategyOptions = {}) {
-    super(options, [], 3000);
+    super(options, [], 300);
   }
 
   compareLayer({ student, teacher, whatStudent }: LayerPair): LayerComparison {

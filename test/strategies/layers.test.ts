@@ -240,18 +240,29 @@ describe("layers and weights", () => {
       );
       return [loss, gradient.names()];
     };
-    const plain = lossOf(new HintStrategy(), b, a);
+    const plain = lossOf(new HintStrategy({ weight: 1 }), b, a);
     expect(of()).toEqual([2 * plain, ["two"]]);
     expect(of("two")).toEqual([2 * plain, ["two"]]);
     expect(of("one")).toEqual([0, []]);
-    expect(new HintStrategy().computeIntermediateLoss(both(a, b), both(b, a))).toBeCloseTo(2 * plain, 12);
+    expect(new HintStrategy({ weight: 1 }).computeIntermediateLoss(both(a, b), both(b, a))).toBeCloseTo(
+      2 * plain,
+      12,
+    );
   });
 
-  it("weights are those of the papers, or what a trial of ours found", () => {
+  it("weights are for use beside a loss on outputs", () => {
     const weights = Object.fromEntries(
       (Object.keys(layerStrategies) as LayerLoss[]).map((loss) => [loss, layerStrategy(loss).weight]),
     );
-    expect(weights).toEqual({ nst: 50, cka: 3, sp: 3000, at: 1000, hint: 1, correlation: 1, statistics: 1 });
+    expect(weights).toEqual({
+      nst: 5,
+      cka: 1,
+      sp: 300,
+      at: 100,
+      hint: 0.5,
+      correlation: 0.5,
+      statistics: 0.5,
+    });
     expect(lossOf(new HintStrategy({ weight: 0 }), a, b)).toBe(0);
   });
 });
