@@ -13,7 +13,15 @@ export interface IntermediateLoss {
 export const intermediateLosses = {
   selectivity: {
     summary: "the score of each neuron (--metric), weight 0.5",
-    options: { metric: "text" },
+    options: {
+      metric: "text",
+      over: "text",
+      match: "text",
+      distance: "text",
+      target: "text",
+      momentum: "number",
+      "assignment-every": "number",
+    },
   },
   nst: {
     summary:

@@ -90,7 +90,7 @@ describe("strategyOf", () => {
             ...(intermediate && { intermediate }),
           })!,
         ),
-      ).toEqual({
+      ).toMatchObject({
         name: "NeuronSelectivityDistillationStrategy",
         temperature: 2,
         alpha: 0.3,
