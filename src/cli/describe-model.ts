@@ -18,7 +18,7 @@ import { poolingOps } from "../ops/pooling.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { constantRoles, modelSize, parametersOf } from "../train/model-figures.ts";
+import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
 
 /** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded: need not be asked. */
 export type Gradient = "yes" | "zero" | "no" | "unknown" | "folded";
@@ -96,7 +96,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     const mend = open === undefined ? "" : `: --size ${open}=<n>`;
     notes.push(`no shapes, for the model was not run: ${error.message}${mend}`);
   }
-  const roles = constantRoles(model);
+  const roles = learnedConstants(model);
   const gradientOf = (node: Node): Gradient =>
     node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y)) ? "folded" : gradientRule(node);
   // A node that asks for a weight's shape alone is not where the weight belongs.

@@ -149,28 +149,43 @@ export function compileStep(o: CompileOptions): CompiledStep {
   });
   const path = pathTo(o.student, [logits, ...tapValues], o.known);
   const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
-  if (roles.trained.length === 0)
-    throw new DistillError(
-      "E_MODEL",
-      `${o.student.source}: no weight is left to train; check --freeze (${o.freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`,
-    );
-  const known = new Map(o.known);
-  for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
-  const plan: Plan = {
-    o,
-    logits,
-    batchAxis,
-    logitsShape: batchFirstShape(logitsDims, batchAxis),
-    tapValues,
-    path: pathTo(o.student, [logits, ...tapValues], known),
-    known,
-    roles,
-    weights: layOut("weights", roles.trained.map(named(o.student))),
-    statistics: layOut("statistics", [...roles.statistics].map(named(o.student))),
+  const planFor = (roles: Roles): Plan => {
+    if (roles.trained.length === 0)
+      throw new DistillError(
+        "E_MODEL",
+        `${o.student.source}: no weight is left to train; check --freeze (${o.freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`,
+      );
+    const known = new Map(o.known);
+    for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
+    return {
+      o,
+      logits,
+      batchAxis,
+      logitsShape: batchFirstShape(logitsDims, batchAxis),
+      tapValues,
+      path: pathTo(o.student, [logits, ...tapValues], known),
+      known,
+      roles,
+      weights: layOut("weights", roles.trained.map(named(o.student))),
+      statistics: layOut("statistics", [...roles.statistics].map(named(o.student))),
+    };
   };
 
-  const whole = newBuilder("step", o.target);
-  const first = emitGradients(whole, plan);
+  let plan = planFor(roles);
+  let whole = newBuilder("step", o.target);
+  let first = emitGradients(whole, plan);
+  if (first.unmoved.size > 0) {
+    // What the loss never moves is no weight: weight decay alone would carry it off (counters that a mask is made of).
+    const trained = roles.trained.filter((v) => !first.unmoved.has(v.name));
+    if (trained.length === 0)
+      throw new DistillError(
+        "E_MODEL",
+        `${o.student.source}: the loss moves no weight, not even "${roles.trained[0]?.name}": an op on the way has a gradient of zero everywhere; choose an earlier value with --student-logits, or another loss`,
+      );
+    plan = planFor({ ...roles, trained });
+    whole = newBuilder("step", o.target);
+    first = emitGradients(whole, plan);
+  }
   const parameters: readonly AuxiliaryPack[] = [...first.auxiliary.parameters.values()].map((p) => p.pack);
   const variables: readonly AuxiliaryPack[] = [...first.auxiliary.variables.values()].map((v) => v.pack);
   const trained = [...plan.weights, ...parameters];
@@ -367,7 +382,12 @@ function emitGradients(b: Builder, plan: Plan) {
   const wrt = [...views.values(), ...parameters.map(([, p]) => p.view)];
   const found = differentiate(b, loss, wrt, userNames);
   const gradients = new Map<string, Value>();
-  for (const [name, view] of views) gradients.set(name, found.get(view) ?? b.full(typeOf(view), 0));
+  const unmoved = new Set<string>();
+  for (const [name, view] of views) {
+    const gradient = found.get(view);
+    if (!gradient) unmoved.add(name);
+    gradients.set(name, gradient ?? b.full(typeOf(view), 0));
+  }
   const packed = new Map(
     plan.weights.map((p) => [p.key, b.scope(`grad/${p.key}`, () => packValues(b, p, gradients))]),
   );
@@ -389,6 +409,8 @@ function emitGradients(b: Builder, plan: Plan) {
   return {
     weights,
     gradients: packed,
+    /** Names of weights that the loss does not depend on, or in steps only. */
+    unmoved,
     auxiliary,
     terms: ["loss", ...parts.map((t) => `loss/${t.name}`)],
     scheduled,

@@ -1,9 +1,10 @@
 // Which constants of a student are trained, which are running statistics, and which stay as they are.
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { isFloat, type Tensor } from "../base/tensor.ts";
+import type { Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
-import { type OpTable, tableKey } from "../ops/builder.ts";
+import type { OpTable } from "../ops/builder.ts";
+import { constantRoles } from "../ops/constant-roles.ts";
 
 export interface Roles {
   readonly trained: readonly Value[];
@@ -17,29 +18,15 @@ export interface RoleOptions {
   readonly known: ReadonlyMap<Value, Tensor>;
 }
 
-/**
- * Trained: float initialisers that the wanted outputs depend on, unless frozen. A one-element constant is taken for a
- * number of the architecture (an epsilon, a divisor) unless it lies in a slot that the op declares to hold weights;
- * one in a slot that the op declares fixed is never trained.
- */
+/** Trained: float constants that the wanted outputs depend on and that hold learned numbers, unless frozen. */
 export function rolesOf(model: Model, table: OpTable, path: readonly Node[], options: RoleOptions): Roles {
   const frozen = matcher(options.freeze, model);
-  const statistics = new Set<Value>();
-  const candidates = new Set<Value>();
-  const fixed = new Set<Value>();
-  for (const node of path) {
-    const definition = table.get(tableKey(node.op, node.domain));
-    node.inputs.forEach((x, i) => {
-      const tensor = x && model.graph.constants.get(x);
-      if (!x || !tensor || !isFloat(tensor.dtype)) return;
-      if (definition?.statistics?.includes(i)) statistics.add(x);
-      else if (definition?.fixed?.includes(i)) fixed.add(x);
-      else if (tensor.data.length > 1 || definition?.weights?.includes(i)) candidates.add(x);
-    });
-  }
+  const roles = constantRoles(model, table, path);
   const trained: Value[] = [];
-  for (const x of candidates) {
-    if (statistics.has(x) || fixed.has(x) || frozen(x.name)) continue;
+  const statistics = new Set<Value>();
+  for (const [x, role] of roles) {
+    if (role === "statistics") statistics.add(x);
+    if (role === "statistics" || frozen(x.name)) continue;
     const { dtype } = model.graph.constants.get(x) as Tensor;
     if (dtype !== "float32")
       throw new DistillError(

@@ -1,7 +1,7 @@
 // A user's model as read: the graph that the other rooms work on, and what it declares. The protobuf message
 // behind it is kept untouched and private to this room (proto.ts), so that writing back loses nothing.
 import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, Value } from "../graph/graph.ts";
 
 export interface Model {
   /**
@@ -10,6 +10,11 @@ export interface Model {
    * `Value.type` is set where the model declares a static shape; its constants are decoded when first looked at.
    */
   readonly graph: Graph;
+  /**
+   * The constants that are Constant nodes of the file's main graph, where they could be initialisers (a function's body
+   * has no others).
+   */
+  readonly constantNodes: ReadonlySet<Value>;
   /** Path or label, for messages. */
   readonly source: string;
   /** Declared inputs, in the model's order. */

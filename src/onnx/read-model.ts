@@ -13,7 +13,7 @@ import {
 import { DistillError } from "../base/errors.ts";
 import { type Tensor, type TensorType, tensor } from "../base/tensor.ts";
 import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
-import { type Attributes, Graph } from "../graph/graph.ts";
+import { type Attributes, Graph, type Value } from "../graph/graph.ts";
 import { decodeAttributes } from "./attributes.ts";
 import { explainForeignFile } from "./foreign-file.ts";
 import { type Condition, inlined } from "./inline.ts";
@@ -130,7 +130,12 @@ export function buildModel(
     const built = buildGraph(shown.proto, external);
     // Files that only subgraphs, functions or element types of no concern to us refer to: the runtime needs them.
     for (const location of externalLocations(file)) external(location, "the model");
-    const model: Model = { ...built, source, externalFiles: [...files.values()] };
+    const model: Model = {
+      ...built,
+      constantNodes: constantNodesOf(file.graph as GraphProto, built.graph),
+      source,
+      externalFiles: [...files.values()],
+    };
     return remember(model, {
       proto: shown.proto,
       get bytes() {
@@ -210,6 +215,15 @@ function buildGraph(
   }
   const outputs = g.output.map(infoOf).filter((info) => info !== undefined);
   return { graph, inputs, outputs };
+}
+
+function constantNodesOf({ node }: GraphProto, graph: Graph): Set<Value> {
+  const found = new Set<Value>();
+  for (const { opType, domain, output } of node) {
+    const value = opType === "Constant" && domainOf(domain) === "" ? graph.find(output[0] ?? "") : undefined;
+    if (value) found.add(value);
+  }
+  return found;
 }
 
 function infoOf(proto: ValueInfoProto): ValueInfo | undefined {

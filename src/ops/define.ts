@@ -4,7 +4,7 @@
 // - a *primitive* is written into the training step as one node of the target opset; it has a shape rule and a
 //   gradient rule. Its `emit` turns the spellings of older opsets into that one form.
 // - a *composite* is emitted as several primitives, so its shape and gradient follow from theirs.
-import type { Shape, TensorType } from "../base/tensor.ts";
+import type { Shape, Tensor, TensorType } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
 import type { Builder } from "./builder.ts";
@@ -52,6 +52,9 @@ export interface EmitHooks {
   dropoutMask(name: string, like: TensorType, ratio: number): Value | undefined;
 }
 
+/** Which slots of a node are fixed; `constant` gives the constant that an input is, if it is one. */
+export type FixedSlots = (node: Node, constant: (x: Value) => Tensor | undefined) => readonly number[];
+
 export type EmitRule = (c: EmitContext) => readonly (Value | undefined)[];
 
 export interface GradContext {
@@ -89,8 +92,11 @@ interface OpBase {
   readonly note?: string;
   /** Input slots that hold weights even when they have one element (a convolution's bias, PRelu's slope). */
   readonly weights?: readonly number[];
-  /** Input slots whose constants are part of the architecture (scales of a Resize, initial states), so not trained. */
-  readonly fixed?: readonly number[];
+  /**
+   * Input slots whose constants are part of the architecture (scales of a Resize, initial states), so not trained; for a
+   * node, if that depends on it.
+   */
+  readonly fixed?: readonly number[] | FixedSlots;
   /** Input slots that hold running statistics: state, but not trained. */
   readonly statistics?: readonly number[];
 }
@@ -136,3 +142,13 @@ export const oneNode: EmitRule = ({ b, node, x, has, count }) => {
 export const oneOutput =
   (emit: (c: EmitContext) => Value): EmitRule =>
   (c) => [emit(c)];
+
+/** The fixed slots of a node by its definition. */
+export function fixedSlotsOf(
+  definition: OpDefinition | undefined,
+  node: Node,
+  constant: (x: Value) => Tensor | undefined,
+): readonly number[] {
+  const fixed = definition?.fixed ?? [];
+  return typeof fixed === "function" ? fixed(node, constant) : fixed;
+}

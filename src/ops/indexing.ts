@@ -6,6 +6,7 @@ import { int, string, typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
 import {
   defineOp,
+  type FixedSlots,
   type GradContext,
   type GradEntry,
   type InferRule,
@@ -145,11 +146,19 @@ const sameAsData: InferRule = (c) => [{ dtype: sameDType(c, [0, 2]), dims: c.dim
 const reductionOf = (c: { version: number; attr: { string(name: string, fallback: string): string } }) =>
   string(c.version >= 16 ? c.attr.string("reduction", "none") : "none");
 
+/** Many times one number is written as a number is (`x[rows] = 0`): data and updates of that kind are no weights. */
+const uniform: FixedSlots = (node, constant) =>
+  [0, 2].filter((i) => {
+    const found = node.inputs[i] && constant(node.inputs[i]);
+    return found ? found.data.every((e) => e === found.data[0]) : false;
+  });
+
 /** y = x, with updates written or added at the indices along axis;  d updates = dy gathered there. */
 const scatterElements = defineOp({
   op: "ScatterElements",
   versions: [11, 13, 16, 18],
   note: "reductions none, add, max and min; no gradient for mul",
+  fixed: uniform,
   emit: oneOutput((c) => {
     const axis = axisOf(c.attr.int("axis", 0), c.b.dims(c.x(0)).length, c.where);
     const attributes = { axis: int(axis), reduction: reductionOf(c) };
@@ -175,6 +184,7 @@ const scatter = defineOp({
   op: "Scatter",
   versions: [9],
   composed: true,
+  fixed: uniform,
   emit: oneOutput((c) => {
     const axis = axisOf(c.attr.int("axis", 0), c.b.dims(c.x(0)).length, c.where);
     const attributes = { axis: int(axis), reduction: string("none") };
@@ -187,6 +197,7 @@ const scatterND = defineOp({
   op: "ScatterND",
   versions: [11, 13, 16, 18],
   note: "reductions none, add, max and min; no gradient for mul",
+  fixed: uniform,
   emit: oneOutput((c) => c.b.node("ScatterND", [c.x(0), c.x(1), c.x(2)], { reduction: reductionOf(c) })),
   infer: sameAsData,
   grad: (c) => {

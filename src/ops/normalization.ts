@@ -65,11 +65,20 @@ const rmsNormalization = defineOp({
   },
 });
 
-/** Each channel of each sample standardized over its space, then y = z·scale + bias per channel. */
+/**
+ * Each channel of each sample standardized over its space, then y = z·scale + bias per channel. PyTorch's exporters spell a
+ * GroupNorm as Reshape, this with ones and zeros, Reshape, and the learned scale and bias after it.
+ */
 const instanceNormalization = defineOp({
   op: "InstanceNormalization",
   versions: [6, 22],
   weights: [1, 2],
+  fixed: (node, constant) => {
+    const [x, scale, bias] = node.inputs;
+    const holds = (v: Value | undefined, wanted: number): boolean =>
+      (v && constant(v)?.data.every((e) => e === wanted)) ?? false;
+    return x?.producer?.op === "Reshape" && holds(scale, 1) && holds(bias, 0) ? [1, 2] : [];
+  },
   composed: true,
   emit: ({ b, x, attr }) => {
     const dims = b.dims(x(0));

@@ -1,10 +1,13 @@
 // Learns a model's types by running it once with every intermediate value as an output, and folds what does not
-// depend on data: shape arithmetic and what is computed from constants that nobody trains. Knows no op's shape rule.
+// depend on data: shape arithmetic and what is computed from constants that nobody trains. Uses no op's shape rule.
 import type { Tensor, TensorType } from "../base/tensor.ts";
 import { isFloat, sizeOf } from "../base/tensor.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { addAllOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
+import { tableKey } from "../ops/builder.ts";
+import { fixedSlotsOf } from "../ops/define.ts";
+import { opTable } from "../ops/index.ts";
 import type { Runtime, Tensors } from "./session.ts";
 
 export interface Observation {
@@ -12,8 +15,8 @@ export interface Observation {
   readonly types: ReadonlyMap<Value, TensorType>;
   /**
    * Values that do not depend on the feeds' elements nor on anything trainable, with what they hold **for the shapes
-   * of these feeds**: constants other than float ones of two and more elements, and what
-   * every deterministic op makes of such values (Shape, Size and the like: of the shape of any value).
+   * of these feeds**: constants other than float ones of two and more elements that may be weights,
+   * and what every deterministic op makes of such values (Shape, Size and the like: of the shape of any value).
    */
   readonly known: ReadonlyMap<Value, Tensor>;
 }
@@ -67,8 +70,9 @@ export async function observe(model: Model, runtime: Runtime, feeds: Tensors): P
 
 function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {
   const known = new Map<Value, Tensor>();
+  const fixed = fixedAlone(graph);
   for (const [value, tensor] of graph.constants)
-    if (!isFloat(tensor.dtype) || sizeOf(tensor.dims) === 1) known.set(value, tensor);
+    if (!isFloat(tensor.dtype) || sizeOf(tensor.dims) === 1 || fixed.has(value)) known.set(value, tensor);
   for (const node of graph.nodes) {
     if (!isFoldable(node, known)) continue;
     for (const output of node.outputs) {
@@ -77,6 +81,24 @@ function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {
     }
   }
   return known;
+}
+
+/** Values that end in fixed slots and nowhere else, also by way of other nodes (scales put together by a Concat). */
+function fixedAlone(graph: Graph): Set<Value> {
+  const elsewhere = new Set<Value>(graph.outputs);
+  const inFixed = new Set<Value>();
+  for (const node of graph.nodes.toReversed()) {
+    const outputs = node.outputs.filter((y) => y !== undefined);
+    const all = outputs.some((y) => inFixed.has(y)) && !outputs.some((y) => elsewhere.has(y));
+    const slots = fixedSlotsOf(opTable.get(tableKey(node.op, node.domain)), node, (x) =>
+      graph.constants.get(x),
+    );
+    node.inputs.forEach((x, i) => {
+      if (x) (all || slots.includes(i) ? inFixed : elsewhere).add(x);
+    });
+  }
+  for (const value of elsewhere) inFixed.delete(value);
+  return inFixed;
 }
 
 function isFoldable(node: Node, known: ReadonlyMap<Value, Tensor>): boolean {

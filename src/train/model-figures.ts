@@ -1,9 +1,9 @@
 // How large a model is: its learned numbers and its bytes. Counts what the file holds; runs nothing.
-import { isFloat } from "../base/tensor.ts";
+import { type DType, isFloat } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
-import { tableKey } from "../ops/builder.ts";
+import { type ConstantRole, constantRoles } from "../ops/constant-roles.ts";
 import { opTable } from "../ops/index.ts";
 
 export interface ModelSize {
@@ -27,7 +27,7 @@ export function modelSize(model: Model): ModelSize {
   let parameters = 0;
   let tensors = 0;
   let statistics = 0;
-  for (const [value, role] of constantRoles(model)) {
+  for (const [value, role] of learnedConstants(model)) {
     const n = model.graph.constants.get(value)?.data.length ?? 0;
     if (role === "statistics") statistics += n;
     else {
@@ -55,26 +55,8 @@ export function parametersOf(
   );
 }
 
-export type ConstantRole = "parameter" | "statistics";
-
-/** What each learned constant is; constants that nothing learned are left out. */
-export function constantRoles(model: Model): Map<Value, ConstantRole> {
-  const roles = new Map<Value, ConstantRole>();
-  const fixed = new Set<Value>();
-  for (const node of model.graph.nodes) {
-    const definition = opTable.get(tableKey(node.op, node.domain));
-    node.inputs.forEach((x, i) => {
-      const t = x && model.graph.constants.get(x);
-      if (!x || !t || roles.get(x) === "statistics") return;
-      if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
-      else if (definition?.fixed?.includes(i)) fixed.add(x);
-      else if (
-        (isFloat(t.dtype) || t.dtype === "int8" || t.dtype === "uint8") &&
-        (t.data.length > 1 || definition?.weights?.includes(i))
-      )
-        roles.set(x, "parameter");
-    });
-  }
-  for (const x of fixed) if (roles.get(x) === "parameter") roles.delete(x);
-  return roles;
+/** What each learned constant is, 8-bit ones of a quantised model included. */
+export function learnedConstants(model: Model): Map<Value, ConstantRole> {
+  const counts = (dtype: DType): boolean => isFloat(dtype) || dtype === "int8" || dtype === "uint8";
+  return constantRoles(model, opTable, model.graph.nodes, counts);
 }
