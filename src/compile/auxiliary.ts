@@ -13,6 +13,9 @@ export interface AuxiliaryPack extends Pack {
   readonly initial: Float32Array;
 }
 
+/** The key, among all state, of what the loss calls `name`. */
+export const auxiliaryKey = (name: string): string => `auxiliary/${name}`;
+
 /** Collects what one emission of the loss asks for. */
 export class Auxiliary implements LossState {
   /** By pack key: the vector, and the parameter itself as a value to differentiate by. */
@@ -47,7 +50,7 @@ export class Auxiliary implements LossState {
   }
 
   #declare(name: string, initial: Tensor): { pack: AuxiliaryPack; input: Value; view: Value } {
-    const key = `auxiliary/${name}`;
+    const key = auxiliaryKey(name);
     if (this.parameters.has(key) || this.variables.has(key))
       throw new DistillError(
         "E_NAME",

@@ -205,6 +205,8 @@ export function compileStep(o: CompileOptions): CompiledStep {
   emitApply(rest, o, trained, weightInputs, gradientInputs, scalarInputs(rest, o.optimizer));
   const finished = (b: Builder): Graph => {
     b.graph.prune();
+    // A loss that knows the teacher's scores already does not look at its activations: nobody need keep and feed them.
+    b.graph.dropUnusedInputs(o.taps.map((t) => names.teacherTap(t.name)));
     return o.target.blockedConvolutions && o.convolutionBlock
       ? blockConvolutions(b.graph, o.convolutionBlock)
       : b.graph;

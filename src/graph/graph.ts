@@ -140,6 +140,18 @@ export class Graph {
       }
   }
 
+  /** Drops inputs of those names that neither a node nor an output uses. */
+  dropUnusedInputs(names: Iterable<string>): void {
+    const users = usersOf(this);
+    for (const name of names) {
+      const at = this.inputs.findIndex((v) => v.name === name);
+      const value = this.inputs[at];
+      if (!value || users.has(value) || this.outputs.includes(value)) continue;
+      this.inputs.splice(at, 1);
+      this.#byName.delete(name);
+    }
+  }
+
   find(name: string): Value | undefined {
     return this.#byName.get(name);
   }

@@ -31,15 +31,18 @@ import { multiLabel } from "./multi-label.ts";
 import { neuronCorrelation } from "./neuron-correlation.ts";
 import { neuronSelectivityTransfer } from "./neuron-selectivity-transfer.ts";
 import { regression } from "./regression.ts";
+import { measuredVariables } from "./selectivity/measured.ts";
 import { selectivityLoss } from "./selectivity.ts";
 import { similarityPreserving } from "./similarity-preserving.ts";
-import type { LossContext, LossState, LossTerm, TapPair } from "./terms.ts";
+import type { LossContext, LossState, LossTerm, MeasuredVariable, TapPair } from "./terms.ts";
 import { transformedTeacher } from "./transformed-teacher.ts";
 
 export interface LossEmission {
   /** Whether that tap may have other numbers of neurons in the student than in the teacher. Its samples are always equal. */
   readonly unequalNeurons: (tap: string) => boolean;
   readonly emit: (c: LossContext) => LossTerm[];
+  /** What the training loop has to measure for it, with these taps; undefined: nothing. */
+  readonly measured?: (taps: readonly string[]) => MeasuredVariable[];
 }
 
 /** One strategy's row of the table: its loss in two parts, so that a sum of strategies can take either. */
@@ -52,6 +55,8 @@ interface Row<S> {
   readonly output?: (c: LossContext, strategy: S) => LossTerm[];
   /** The loss on taps, if it has one. */
   readonly intermediate?: (c: LossContext, strategy: S) => LossTerm[];
+  /** What the loss on taps wants measured outside the step; undefined: nothing. */
+  readonly measured?: (strategy: S, taps: readonly string[]) => MeasuredVariable[];
 }
 
 const rows = new Map<unknown, Row<never>>();
@@ -89,6 +94,11 @@ row(NeuronSelectivityDistillationStrategy, {
       name: `selectivity/${tap.name}`,
       value: c.b.scope(`loss/selectivity/${tap.name}`, () => selectivityLoss(c, tap, s)),
     })),
+  measured: (s, taps) =>
+    measuredVariables(
+      s,
+      taps.filter((t) => looksAt(s.targetLayerName, t)),
+    ),
 });
 
 /** The row of a loss between layers: a term `<name>/<tap>` for each tap that it looks at. */
@@ -160,6 +170,15 @@ export function splitStrategy(strategy: AnyStrategy): SplitStrategy {
           part === "output" || (typeof unequal === "function" ? unequal(s as never, tap) : unequal),
       ),
     emit: (c) => uniquelyNamed(emitted.flatMap(({ part, row }, i) => emitPart(withStateOf(c, i), part, row))),
+    measured: (taps) =>
+      emitted.flatMap(({ part, row }, i) =>
+        part.part === "output" || part.weight === 0
+          ? []
+          : (row.measured?.(part.strategy as never, taps) ?? []).map((v) => ({
+              ...v,
+              name: ownName(v.name, i),
+            })),
+      ),
   };
   return { emission, onArrays };
 }
@@ -170,10 +189,12 @@ export function emissionOf(strategy: AnyStrategy): LossEmission | undefined {
   return onArrays.length > 0 ? undefined : emission;
 }
 
+const ownName = (name: string, index: number): string => (index === 0 ? name : `${index}/${name}`);
+
 /** Two strategies of a sum may call their state the same; each after the first gets names of its own. */
 function withStateOf(c: LossContext, index: number): LossContext {
   if (index === 0) return c;
-  const own = (name: string) => `${index}/${name}`;
+  const own = (name: string) => ownName(name, index);
   const state: LossState = {
     parameter: (name, initial) => c.state.parameter(own(name), initial),
     variable: (name, initial) => c.state.variable(own(name), initial),

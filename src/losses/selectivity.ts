@@ -25,6 +25,7 @@ import { gradientForAll, runningMoments } from "./selectivity/running.ts";
 import { type Samples, samplesOf } from "./selectivity/samples.ts";
 import { softPeak } from "./selectivity/soft-peak.ts";
 import { sparsity } from "./selectivity/sparsity.ts";
+import { stateNames } from "./selectivity/state-names.ts";
 import { trevesRolls } from "./selectivity/treves-rolls.ts";
 import { variance } from "./selectivity/variance.ts";
 import type { LossContext, TapPair } from "./terms.ts";
@@ -49,12 +50,6 @@ export type SelectivitySettings = Pick<
   NeuronSelectivityDistillationStrategy,
   "selectivityWeight" | "metric" | "over" | "match" | "target" | "momentum" | "distance"
 >;
-
-/** Names of the loss's state for one tap: what the training loop sets, and what the step carries. */
-export function stateNames(tap: string, s: SelectivitySettings) {
-  const of = (what: string): string => `selectivity/${tap}/${s.metric}/${s.over}/${s.match}/${what}`;
-  return { teacher: of("teacher"), assignment: of("assignment"), running: of("running") };
-}
 
 /** weight · the mean distance of the scores of one tap; see the strategy for what the settings mean. */
 export function selectivityLoss(c: LossContext, tap: TapPair, settings: SelectivitySettings): Value {
@@ -135,7 +130,8 @@ function classesOf(c: LossContext, tap: TapPair): Value {
       "E_SHAPE",
       `tap "${tap.name}": ${samples} samples, but labels or logits of shape ${formatShape(dims)}; a selectivity metric that tells classes apart needs one row for each sample and two classes or more`,
     );
-  return classes;
+  // A sample whose label does not count is of no class.
+  return c.rowWeights ? b.mul(classes, b.reshape(c.rowWeights, [samples, 1])) : classes;
 }
 
 /** 1 where a row is greatest (shared, where several are), else 0. */

@@ -2,7 +2,7 @@
 import { type Tensor, type TensorType, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
-import type { Progress } from "../strategies/index.ts";
+import type { Matrix, Progress } from "../strategies/index.ts";
 
 export interface TapPair {
   readonly name: string;
@@ -24,6 +24,26 @@ export interface LossVariable {
   readonly value: Value;
   /** Sets the value that the next step finds, of the same shape; without it the variable stays as it is. */
   assign(next: Value): void;
+}
+
+/**
+ * A variable of a loss that is measured outside the step, from activations, and set by the training loop: once before the
+ * first step from the teacher's over all training samples, or every so many steps from both sides' over some of them.
+ */
+export interface MeasuredVariable {
+  /** Its name, as `LossState.variable` is given it. */
+  readonly name: string;
+  readonly tap: string;
+  /** Steps from one time to the next, the first being before the first step; undefined: that one only, of the teacher alone. */
+  readonly every?: number;
+  begin(): Measurement;
+}
+
+export interface Measurement {
+  /** Adds a batch; `student` where both sides are measured, `classes` `[samples, K]` where samples have any. */
+  add(batch: { readonly teacher: Matrix; readonly student?: Matrix; readonly classes?: Matrix }): void;
+  /** The variable's value. */
+  result(): Float32Array;
 }
 
 export interface LossContext {

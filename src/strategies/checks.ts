@@ -136,12 +136,12 @@ export function checkClasses(
       "E_SHAPE",
       `${what} is ${formatShape(matrix.dims)} for ${samples} samples of ${whose}; one row for each sample and two classes or more are needed`,
     );
-  checkDistributions(what, matrix);
+  checkDistributions(what, matrix, true);
   return matrix;
 }
 
-/** Rows that are distributions: finite, not negative, summing to 1. */
-export function checkDistributions(what: string, m: Matrix): void {
+/** Rows that are distributions: finite, not negative, summing to 1, or to 0 where a row may be of no class. */
+export function checkDistributions(what: string, m: Matrix, mayBeZero = false): void {
   checkFinite(what, m);
   for (let r = 0, i = 0; r < m.rows; r++) {
     let sum = 0;
@@ -154,7 +154,7 @@ export function checkDistributions(what: string, m: Matrix): void {
         );
       sum += y;
     }
-    if (Math.abs(sum - 1) > LABEL_SUM_TOLERANCE)
+    if (Math.abs(sum - 1) > LABEL_SUM_TOLERANCE && !(mayBeZero && sum === 0))
       throw new DistillError(
         "E_ARGUMENT",
         `${what} row ${r} sums to ${sum}; a row must be one-hot or a soft distribution that sums to 1`,

@@ -147,10 +147,15 @@ export class CombinedDistillationStrategy implements DistillationStrategy, Inter
   }
 
   /** Σ wᵢ·computeIntermediateLoss of the strategies on layers; 0 where there is none. Errors as theirs. */
-  computeIntermediateLoss(student: IntermediateActivations, teacher: IntermediateActivations): number {
+  computeIntermediateLoss(
+    student: IntermediateActivations,
+    teacher: IntermediateActivations,
+    labels?: MatrixLike,
+  ): number {
     let sum = 0;
     for (const [strategy, weight] of this.#counting("intermediate"))
-      if (hasIntermediateLoss(strategy)) sum += weight * strategy.computeIntermediateLoss(student, teacher);
+      if (hasIntermediateLoss(strategy))
+        sum += weight * strategy.computeIntermediateLoss(student, teacher, labels);
     return sum;
   }
 
@@ -158,11 +163,12 @@ export class CombinedDistillationStrategy implements DistillationStrategy, Inter
   computeIntermediateGradient(
     student: IntermediateActivations,
     teacher: IntermediateActivations,
+    labels?: MatrixLike,
   ): IntermediateActivations {
     const sums = new Map<string, Float64Array>();
     for (const [strategy, weight] of this.#counting("intermediate")) {
       if (!hasIntermediateLoss(strategy)) continue;
-      const gradients = strategy.computeIntermediateGradient(student, teacher);
+      const gradients = strategy.computeIntermediateGradient(student, teacher, labels);
       for (const name of gradients.names()) {
         const gradient = gradients.get(name) as Matrix;
         const sum = sums.get(name) ?? new Float64Array(gradient.data.length);

@@ -10,6 +10,7 @@ import type { LossEmission } from "../losses/index.ts";
 import { IntermediateActivations, Matrix, type Progress, type StrategyPart } from "../strategies/index.ts";
 import { type AnyStrategy, hasIntermediateLoss, hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import { labelRows, rowsOfTensor } from "../tasks/index.ts";
+import { sampleClasses } from "./sample-classes.ts";
 import type { TeacherOutputs } from "./teacher.ts";
 
 const seedLogits = "seed/logits";
@@ -33,7 +34,7 @@ export const seeded: LossEmission = {
 /** Both at once: what is emitted, and the seeds. */
 export function withSeeds(emission: LossEmission): LossEmission {
   return {
-    unequalNeurons: emission.unequalNeurons,
+    ...emission,
     emit: (c) => [...emission.emit(c), ...seeded.emit(c)],
   };
 }
@@ -67,6 +68,7 @@ export function arrayLoss(parts: readonly StrategyPart[], batch: ArrayBatch): Ar
   const t = pick(rowsOfTensor(teacher.logits), counted);
   const y = labels && pick(labelRows(labels, student.logits.dims), counted);
   const [ofStudent, ofTeacher] = [activations(student), activations(teacher)];
+  const classes = sampleClasses(teacher.logits, feeds);
   const losses: Record<string, number> = {};
   const seeds: Record<string, Tensor> = { [seedLogits]: zeros(student.logits) };
   for (const [tap, value] of Object.entries(student.taps)) seeds[seedTap(tap)] = zeros(value);
@@ -86,8 +88,8 @@ export function arrayLoss(parts: readonly StrategyPart[], batch: ArrayBatch): Ar
       addRows(seeds[seedLogits] as Tensor, counted, weight, gradient, `${nameOf(strategy)}.computeGradient`);
     }
     if (part.part !== "output" && hasIntermediateLoss(strategy)) {
-      log(part, "intermediate", weight * strategy.computeIntermediateLoss(ofStudent, ofTeacher));
-      const gradients = strategy.computeIntermediateGradient(ofStudent, ofTeacher);
+      log(part, "intermediate", weight * strategy.computeIntermediateLoss(ofStudent, ofTeacher, classes));
+      const gradients = strategy.computeIntermediateGradient(ofStudent, ofTeacher, classes);
       for (const name of gradients.names())
         addSeed(
           seedOf(seeds, name, student, strategy),

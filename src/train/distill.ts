@@ -6,7 +6,7 @@ import { formatBytes } from "../base/format.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
-import { batchOrder } from "../data/batches.ts";
+import { batchOrder, evaluationBatches } from "../data/batches.ts";
 import type { Dataset, SampleBatch } from "../data/dataset.ts";
 import { emissionOf, splitStrategy } from "../losses/index.ts";
 import { modelBytes } from "../onnx/export-model.ts";
@@ -21,7 +21,7 @@ import type { AnyStrategy } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
 import { metricSpecs, rowsShape } from "../tasks/index.ts";
 import { allLosses, arrayLoss, seeded, withSeeds } from "./array-strategy.ts";
-import { checkLayers } from "./check-layers.ts";
+import { checkArrays, checkLayers } from "./check-layers.ts";
 import { describeStrategy } from "./describe-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import { evaluateModel } from "./evaluate-model.ts";
@@ -29,6 +29,7 @@ import type { DistillEvent } from "./events.ts";
 import { feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { checkLabels, labelFeeds } from "./labels.ts";
+import { type BothSides, measureBoth, neededTaps, TeacherMeasure } from "./measured-state.ts";
 import { modelSize } from "./model-figures.ts";
 import { checkMonitor } from "./monitor.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
@@ -114,6 +115,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const { emission, onArrays } = strategy
       ? splitStrategy(strategy)
       : { emission: emissionOf(o.task.strategy({})), onArrays: [] };
+    checkArrays(onArrays);
+    const loss = onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded;
+    const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
     const compiled = compileStep({
       student: prepared.model,
       known: prepared.observation.known,
@@ -129,7 +133,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         project: t.project,
         form: t.forms?.student,
       })),
-      loss: onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded,
+      loss,
       optimizer,
       clipNorm: o.clipNorm,
       freeze: o.freeze,
@@ -158,7 +162,8 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const checkpoint = options.resume ? resumePoint(run as RunFolder, identity) : undefined;
     if (run && !checkpoint) run.writeJson("run.json", { ...identity, started: new Date().toISOString() });
 
-    const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays.length > 0);
+    const comparesBoth = measured.some((v) => v.every !== undefined);
+    const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays.length > 0 || comparesBoth);
     held.push(runner);
     if (checkpoint) runner.restore(checkpoint.state);
     let step = checkpoint?.step ?? 0;
@@ -182,6 +187,12 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     }
     const augments = o.augment.flip === true || (o.augment.crop ?? 0) > 0;
     const variants = augments ? o.augment.variants : 1;
+    const tapNames = taps.map((t) => t.name);
+    const kept = onArrays.length > 0 ? tapNames : neededTaps(tapNames, compiled.step.inputs, measured);
+    const keptOf = ({ logits, taps: all }: TeacherOutputs): TeacherOutputs => ({
+      logits,
+      taps: Object.fromEntries(kept.map((tap) => [tap, all[tap] as Tensor])),
+    });
     const plan =
       probe && variants !== undefined && o.epochs > variants
         ? planCache(
@@ -191,7 +202,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
               memoryBytes: o.teacherCacheBytes,
               folder: options.out,
             },
-            [probe.logits, ...Object.values(probe.taps)].map(typeOfTensor),
+            [probe.logits, ...Object.values(keptOf(probe).taps)].map(typeOfTensor),
             data.length * variants,
           )
         : undefined;
@@ -215,6 +226,11 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     if (step === 0 && teacherEval)
       run?.log({ type: "evaluation", who: "teacher", step: 0, epoch: 0, ...teacherEval.metrics });
     let cache: TeacherCache | undefined;
+    const feedsOf = (batch: SampleBatch, samples: Uint32Array) =>
+      labelFeeds(use, batch.labels, [samples.length, ...compiled.logitsShape.slice(1)], samples);
+    // A run that goes on has it in its state already.
+    const teacherMeasure = new TeacherMeasure(step === 0 && step < total ? measured : []);
+    const measuresWhileFilling = teacherMeasure.wanted && plan !== undefined && !augments;
     if (plan && variants && teacher && step < total) {
       const filling = fillCache({
         plan,
@@ -222,8 +238,11 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         variants,
         batch: o.batch,
         ask: async (samples, variant) => {
-          const { inputs } = await data.read(samples);
-          return teacher.run(augments ? augmented(inputs, data, o, variant, samples) : inputs);
+          const batch = await data.read(samples);
+          const { inputs } = batch;
+          const said = await teacher.run(augments ? augmented(inputs, data, o, variant, samples) : inputs);
+          if (measuresWhileFilling) teacherMeasure.add(said, feedsOf(batch, samples));
+          return keptOf(said);
         },
       });
       held.push({
@@ -240,6 +259,23 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         yield { type: "teacher", done: next.value, total: data.length * variants };
       }
     }
+
+    if (teacher && teacherMeasure.wanted && !options.signal?.aborted) {
+      if (!measuresWhileFilling)
+        for (const samples of evaluationBatches(data.length, o.batch)) {
+          const batch = await data.read(samples);
+          teacherMeasure.add(await teacher.run(batch.inputs), feedsOf(batch, samples));
+          yield { type: "teacher", done: (samples.at(-1) as number) + 1, total: data.length };
+          if (options.signal?.aborted) break;
+        }
+      if (!options.signal?.aborted)
+        for (const [name, value] of teacherMeasure.results()) runner.setVariable(name, value);
+    }
+    const bothSides = async (samples: Uint32Array): Promise<BothSides> => {
+      const { inputs } = await data.read(samples);
+      const said = cache && !augments ? cache.gather(samples) : await (teacher as Teacher).run(inputs);
+      return { student: await runner.forward(feedStudent(inputs), step), teacher: said };
+    };
 
     const save = (): DistillEvent | undefined => {
       if (!run) return undefined;
@@ -259,13 +295,15 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     while (step < total && !interrupted) {
       const epoch = Math.floor(step / stepsPerEpoch);
       for (const samples of orders(epoch).slice(step % stepsPerEpoch)) {
+        for (const [name, value] of await measureBoth(measured, step, orders(0), bothSides))
+          runner.setVariable(name, value);
         const batch = await data.read(samples);
         const inputs = augments ? augmented(batch.inputs, data, o, epoch, samples) : batch.inputs;
         const feeds: Record<string, Tensor> = { ...feedStudent(inputs) };
         const said = cache ? cache.gather(samples, variants && epoch % variants) : await teacher?.run(inputs);
         if (said) {
           feeds[names.teacherLogits] = said.logits;
-          for (const t of taps) feeds[names.teacherTap(t.name)] = said.taps[t.name] as Tensor;
+          for (const tap of kept) feeds[names.teacherTap(tap)] = said.taps[tap] as Tensor;
         }
         Object.assign(feeds, labelFeeds(use, batch.labels, compiled.logitsShape, samples));
         const learningRate = rate(step);

@@ -3,6 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor } from "../base/tensor.ts";
+import { auxiliaryKey } from "../compile/auxiliary.ts";
 import { type CompiledStep, names } from "../compile/compile-step.ts";
 import { unpackTensors } from "../compile/state.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
@@ -95,6 +96,17 @@ export class StepRunner {
   /** The state as named vectors (live: copy what is to be kept). */
   get state(): ReadonlyMap<string, Float32Array> {
     return new Map(Object.entries(this.#current).map(([key, t]) => [key, t.data as Float32Array]));
+  }
+
+  /** Sets a variable of the loss (`LossState.variable`) before the next step. */
+  setVariable(name: string, value: Float32Array): void {
+    const held = this.#current[auxiliaryKey(name)]?.data as Float32Array | undefined;
+    if (held?.length !== value.length)
+      throw new DistillError(
+        "E_SHAPE",
+        `variable "${name}" of the loss holds ${held?.length ?? "no"} numbers, got ${value.length}`,
+      );
+    held.set(value);
   }
 
   restore(state: ReadonlyMap<string, Float32Array>): void {

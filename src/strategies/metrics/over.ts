@@ -48,7 +48,7 @@ function pooledFirst(metric: Metric): Metric {
     measure(what, activations, classes) {
       const { rows, columns, positions } = activations;
       if (positions === 1) return metric.measure(what, activations, classes);
-      const inner = metric.measure(what, pool(what, activations), classes);
+      const inner = metric.measure(what, meanOfPositions(what, activations), classes);
       return {
         parts: inner.parts,
         backward(upstream, at, out) {
@@ -64,8 +64,10 @@ function pooledFirst(metric: Metric): Metric {
   };
 }
 
-function pool(what: string, activations: Matrix): Matrix {
+/** One row for each sample: the mean over its positions. */
+export function meanOfPositions(what: string, activations: Matrix): Matrix {
   const { rows, columns, data, positions } = activations;
+  if (positions === 1) return activations;
   const samples = rows / positions;
   const out = new Float64Array(samples * columns);
   for (let r = 0, i = 0; r < rows; r++) {
