@@ -9,6 +9,14 @@ export { idxDataset } from "./data/idx-dataset.ts";
 export { imageDataset } from "./data/image-dataset.ts";
 export { npzDataset } from "./data/npz-dataset.ts";
 export { type OpenDatasetOptions, openDataset } from "./data/open-dataset.ts";
+export type { GraphMath, GraphValue } from "./losses/graph-math.ts";
+export {
+  defineGraphStrategy,
+  type GraphLossInputs,
+  type GraphStrategy,
+  type GraphStrategyOptions,
+  type GraphTap,
+} from "./losses/graph-strategy.ts";
 export type { ProjectionOptions } from "./losses/projection-options.ts";
 export { type BuildModelOptions, buildModel } from "./nn/build-model.ts";
 export * as nn from "./nn/index.ts";
@@ -26,6 +34,12 @@ export type { Runtime, Session, SessionOptions, Tensors } from "./runtime/sessio
 export * from "./strategies/index.ts";
 export { distill } from "./train/distill.ts";
 export { type Evaluation, evaluate, type Metrics } from "./train/evaluate.ts";
+export {
+  type EvaluateStrategyOptions,
+  evaluateStrategy,
+  type StrategyInputs,
+  type StrategyValue,
+} from "./train/evaluate-strategy.ts";
 export type { DistillEvent } from "./train/events.ts";
 export type { DistillOptions, Tap } from "./train/options.ts";
 export type { TeacherFunction, TeacherOutputs } from "./train/teacher.ts";

@@ -383,6 +383,11 @@ function emitGradients(b: Builder, plan: Plan) {
   const parameters = [...auxiliary.parameters];
   const wrt = [...views.values(), ...parameters.map(([, p]) => p.view)];
   const found = differentiate(b, loss, wrt, userNames);
+  if ([...views.values()].every((view) => found.get(view) === undefined))
+    throw new DistillError(
+      "E_NO_GRADIENT",
+      `the loss (${parts.map((t) => t.name).join(", ")}) reaches no weight of ${o.student.source} through operations that have a gradient, so nothing would be learned; comparisons and constants have none`,
+    );
   const gradients = new Map<string, Value>();
   const unmoved = new Set<string>();
   for (const [name, view] of views) {

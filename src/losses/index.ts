@@ -24,6 +24,7 @@ import { attentionTransfer } from "./attention-transfer.ts";
 import { channelStatistics } from "./channel-statistics.ts";
 import { correlationDistillation } from "./correlation.ts";
 import { decoupledDistillation } from "./decoupled.ts";
+import { GraphStrategy, graphLoss } from "./graph-strategy.ts";
 import { hint } from "./hint.ts";
 import { kernelAlignment } from "./kernel-alignment.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
@@ -73,6 +74,8 @@ row(ResponseDistillationStrategy, {
 row(DecoupledDistillationStrategy, { unequalNeurons: true, output: decoupledDistillation });
 row(CorrelationDistillationStrategy, { unequalNeurons: true, output: correlationDistillation });
 row(TransformedTeacherDistillationStrategy, { unequalNeurons: true, output: transformedTeacher });
+
+row(GraphStrategy, { unequalNeurons: true, output: graphLoss }); // It sees both sides as they are.
 
 row(MultiLabelDistillationStrategy, {
   unequalNeurons: true,

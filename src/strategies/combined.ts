@@ -188,7 +188,7 @@ export class CombinedDistillationStrategy implements DistillationStrategy, Inter
       if (isGraphOnly(strategy))
         throw new DistillError(
           "E_OPTION",
-          `CombinedDistillationStrategy: "${strategy.name}" exists in the training step only, so the sum has no value on arrays; use its evaluate(), or a strategy with computeLoss`,
+          `CombinedDistillationStrategy: "${strategy.name}" exists in the training step only, so the sum has no value on arrays; use evaluateStrategy()`,
         );
       const now = weight * (factor?.(this.#progress) ?? 1);
       return now > 0 ? [[strategy, now] as const] : [];

@@ -1,8 +1,9 @@
 // What run.json records of a strategy: enough to see what was trained with, and to refuse another one on resume.
 import { createHash } from "node:crypto";
+import { GraphStrategy } from "../losses/graph-strategy.ts";
 import { emissionOf } from "../losses/index.ts";
 import { type AnyStrategy, CombinedDistillationStrategy } from "../strategies/index.ts";
-import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
+import { hasOutputLoss } from "../strategies/strategy.ts";
 
 /** Its class, its options (public text, numbers and switches), those of its parts, and for code of the user's own a digest. */
 export function describeStrategy(strategy: AnyStrategy): Record<string, unknown> {
@@ -23,7 +24,8 @@ export function describeStrategy(strategy: AnyStrategy): Record<string, unknown>
     name,
     ...(hasOutputLoss(strategy) && { temperature: strategy.temperature, alpha: strategy.alpha }),
     ...own,
-    ...(!isGraphOnly(strategy) && !emissionOf(strategy) && { code: digest(String(strategy.constructor)) }),
+    ...(strategy instanceof GraphStrategy && { code: digest(String(strategy.loss)) }),
+    ...(!emissionOf(strategy) && { code: digest(String(strategy.constructor)) }),
   };
 }
 

@@ -226,7 +226,7 @@ describe("what it refuses", () => {
   it("a value on arrays of a strategy that exists in the graph only", () => {
     const sum = new CombinedDistillationStrategy([{ strategy: soft }, { strategy: graphOnly }]);
     expect(() => sum.computeLoss(s, t)).toThrow(
-      'CombinedDistillationStrategy: "focal" exists in the training step only, so the sum has no value on arrays; use its evaluate(), or a strategy with computeLoss',
+      'CombinedDistillationStrategy: "focal" exists in the training step only, so the sum has no value on arrays; use evaluateStrategy()',
     );
   });
 });
