@@ -36,8 +36,8 @@ export const intermediateLosses = {
   at: { summary: "where in a map anything responds; weight 100", options: {} },
   hint: { summary: "each activation, by squared difference; weight 0.5", options: {} },
   correlation: {
-    summary: "each neuron's responses, by correlation; weight 0.5",
-    options: { over: "text" },
+    summary: "each neuron's responses, by correlation: match index or best; weight 0.5",
+    options: { match: "text", over: "text" },
   },
   statistics: {
     summary: "mean and standard deviation of each neuron; weight 0.5",

@@ -109,7 +109,7 @@ function layerRow<S extends LayerStrategyBase>(
   strategy: new (...options: never[]) => S,
   r: {
     readonly name: string;
-    readonly unequalNeurons: boolean;
+    readonly unequalNeurons: boolean | ((strategy: S) => boolean);
     readonly unequalNeuronsBy?: string;
     /** Before the weight. */
     readonly loss: (b: Builder, tap: TapPair, strategy: S) => Value;
@@ -118,7 +118,9 @@ function layerRow<S extends LayerStrategyBase>(
   const { name, loss, unequalNeurons, ...rest } = r;
   row(strategy, {
     ...rest,
-    unequalNeurons: (s, tap) => unequalNeurons || !looksAt(s.targetLayerName, tap),
+    unequalNeurons: (s, tap) =>
+      (typeof unequalNeurons === "function" ? unequalNeurons(s) : unequalNeurons) ||
+      !looksAt(s.targetLayerName, tap),
     intermediate: (c, s) =>
       (s.weight > 0 ? tapsOf(c, s.targetLayerName) : []).map((tap) => ({
         name: `${name}/${tap.name}`,
@@ -137,7 +139,11 @@ layerRow(CenteredKernelAlignmentStrategy, { name: "cka", unequalNeurons: true, l
 layerRow(SimilarityPreservingStrategy, { name: "sp", unequalNeurons: true, loss: similarityPreserving });
 layerRow(AttentionTransferStrategy, { name: "at", unequalNeurons: true, loss: attentionTransfer });
 layerRow(HintStrategy, { name: "hint", unequalNeurons: false, loss: hint });
-layerRow(NeuronCorrelationStrategy, { name: "correlation", unequalNeurons: false, loss: neuronCorrelation });
+layerRow(NeuronCorrelationStrategy, {
+  name: "correlation",
+  unequalNeurons: (s) => s.match === "best",
+  loss: neuronCorrelation,
+});
 layerRow(ChannelStatisticsStrategy, { name: "statistics", unequalNeurons: false, loss: channelStatistics });
 
 /** The tap of that name; every tap for "default". */

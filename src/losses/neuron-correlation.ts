@@ -1,16 +1,22 @@
-// 1 − Pearson's correlation of each neuron with the teacher's of the same index, in the graph. The emitted twin of
+// 1 − Pearson's correlation of each of the teacher's neurons with the student's that is matched with it, in the graph. The emitted twin of
 // NeuronCorrelationStrategy.
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { CONSTANT_RATIO, DEAD_NORM, type NeuronCorrelationStrategy } from "../strategies/index.ts";
-import { type Groups, groupsOf, rowAxis, toLength } from "./groups.ts";
+import { crossProducts, type Groups, groupsOf, rowAxis, toLength } from "./groups.ts";
 import type { TapPair } from "./terms.ts";
 
-export function neuronCorrelation(b: Builder, tap: TapPair, { over }: NeuronCorrelationStrategy): Value {
+export function neuronCorrelation(
+  b: Builder,
+  tap: TapPair,
+  { match, over }: NeuronCorrelationStrategy,
+): Value {
   const own = groupsOf(b, `tap "${tap.name}": the student's value`, tap.student, over);
   const other = groupsOf(b, `tap "${tap.name}": the teacher's value`, tap.teacher, over);
-  const products = b.mul(standardized(b, own), standardized(b, other));
-  return b.sub(b.like(products, 1), b.scale(b.reduceSum(products), 1 / (own.groups * own.neurons)));
+  const [x, y] = [standardized(b, own), standardized(b, other)];
+  const correlations =
+    match === "index" ? b.mul(x, y) : b.reduceMax(crossProducts(b, { ...other, x: y }, { ...own, x }), [2]);
+  return b.sub(b.like(x, 1), b.scale(b.reduceSum(correlations), 1 / (other.groups * other.neurons)));
 }
 
 /** Centred, and of length 1; 0 where nothing but rounding of the mean would be left. */

@@ -25,6 +25,7 @@ export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
 export { MultiLabelDistillationStrategy } from "./multi-label-strategy.ts";
 export {
   CONSTANT_RATIO,
+  type CorrelationMatch,
   type NeuronCorrelationOptions,
   NeuronCorrelationStrategy,
 } from "./neuron-correlation.ts";

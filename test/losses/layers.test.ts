@@ -92,19 +92,16 @@ describe("against central differences", () => {
     ["hint", {}, 3, ["[N, C]", "[N, C, H, W]"]],
     ["correlation", {}, 3, ["[N, C]", "[N, T, C]", "[N, C, H, W]"]],
     ["correlation", { over: "samples" }, 3, ["[N, C, D, H, W]"]],
+    ["correlation", { match: "best" }, 4, ["[N, C]", "[N, T, C]", "[N, C, H, W]"]],
     ["statistics", {}, 3, ["[N, T, C]", "[N, C, D, H, W]"]],
     ["statistics", { over: "samples-and-positions", deviationWeight: 0.4 }, 3, ["[N, C, H, W]"]],
   ];
-  const matched = new Set<LayerLoss>(["hint", "correlation", "statistics"]);
   const samples = cases.flatMap(([loss, options, teacherNeurons, layouts]) =>
     layouts.map((layout): Sample => {
       const strategy = layerStrategy(loss, { weight: 1, ...options });
       return {
         name: `${loss} ${JSON.stringify(options)} of ${layout}, 3 and ${teacherNeurons} neurons`,
-        inputs: [
-          { dims: dims(3)[layout]! },
-          { dims: dims(matched.has(loss) ? 3 : teacherNeurons)[layout]!, constant: true },
-        ],
+        inputs: [{ dims: dims(3)[layout]! }, { dims: dims(teacherNeurons)[layout]!, constant: true }],
         build: (b, s, t) => emit(b, strategy, s!, t!),
         tolerance32: 1e-3, // sums of products that cancel, in float32
       };
@@ -251,6 +248,7 @@ describe("which taps", () => {
       expect(accepts(loss)("late")).toBe(false);
       expect(accepts(loss)("early")).toBe(true);
     }
+    expect(emissionOf(layerStrategy("correlation", { match: "best" }))!.unequalNeurons("late")).toBe(true);
   });
 });
 

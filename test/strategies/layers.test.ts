@@ -131,6 +131,7 @@ describe("what no loss of a set of neurons depends on", () => {
     ["cka debiased", new CenteredKernelAlignmentStrategy({ debiased: true })],
     ["sp", new SimilarityPreservingStrategy()],
     ["at", new AttentionTransferStrategy()],
+    ["correlation, best match", new NeuronCorrelationStrategy({ match: "best" })],
   ];
 
   it.each(all)("%s: the order of the neurons, on either side", (_, s) => {
