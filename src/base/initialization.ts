@@ -8,6 +8,8 @@ import type { Random } from "./random.ts";
  * - `"kaiming-normal"`: normal with standard deviation √(2/fan_in), for ReLU; bias 0.
  * - `"xavier-uniform"`: uniform in ±√(6/(fan_in + fan_out)), for tanh and sigmoid; bias 0.
  * - `"normal"`: normal with standard deviation 0.02, what BERT and GPT-2 fill embeddings with; bias 0.
+ * - `"trunc-normal"`: the same without what lies beyond ±0.04 (two standard deviations), which is drawn again; what BERT and
+ *   vision transformers fill everything with; bias 0.
  * - `"zeros"`: all 0.
  *
  * fan_in = input channels / groups × kernel elements, fan_out = output channels × kernel elements.
@@ -26,6 +28,11 @@ const samplers = {
   "kaiming-normal": (random, fanIn) => () => random.nextNormal() * Math.sqrt(2 / fanIn),
   "xavier-uniform": (random, fanIn, fanOut) => uniform(random, Math.sqrt(6 / (fanIn + fanOut))),
   normal: (random) => () => 0.02 * random.nextNormal(),
+  "trunc-normal": (random) => () => {
+    let z = random.nextNormal();
+    while (Math.abs(z) > 2) z = random.nextNormal();
+    return 0.02 * z;
+  },
   zeros: () => () => 0,
 } as const satisfies Record<string, Draw>;
 

@@ -52,6 +52,8 @@ export interface CompileTap {
 
 export interface CompileOptions {
   readonly student: Model;
+  /** First values of weights and statistics by name, instead of those in the student. */
+  readonly values?: ReadonlyMap<string, Tensor> | undefined;
   /** Values of the student that follow from shapes and constants alone (see runtime/observe.ts). */
   readonly known: ReadonlyMap<Value, Tensor>;
   /** Name of the student's value that holds the logits; default: its first output. */
@@ -212,7 +214,10 @@ export function compileStep(o: CompileOptions): CompiledStep {
       : b.graph;
   };
 
-  const tensors = new Map([...graph.constants].map(([v, t]) => [v.name, t]));
+  const tensors = new Map([
+    ...[...graph.constants].map(([v, t]) => [v.name, t] as const),
+    ...(o.values ?? []),
+  ]);
   const initial = new Map([...plan.weights, ...plan.statistics].map((p) => [p.key, packTensors(p, tensors)]));
   for (const p of [...parameters, ...variables]) initial.set(p.key, p.initial);
   for (const p of trained)

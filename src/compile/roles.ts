@@ -20,7 +20,7 @@ export interface RoleOptions {
 
 /** Trained: float constants that the wanted outputs depend on and that hold learned numbers, unless frozen. */
 export function rolesOf(model: Model, table: OpTable, path: readonly Node[], options: RoleOptions): Roles {
-  const frozen = matcher(options.freeze, model);
+  const frozen = frozenNames(options.freeze, model);
   const roles = constantRoles(model, table, path);
   const trained: Value[] = [];
   const statistics = new Set<Value>();
@@ -38,7 +38,8 @@ export function rolesOf(model: Model, table: OpTable, path: readonly Node[], opt
   return { trained, statistics };
 }
 
-function matcher(patterns: readonly string[], model: Model): (name: string) => boolean {
+/** Whether one of the patterns (`*` any characters) fits a name; E_NAME for a pattern that fits no constant of the model. */
+export function frozenNames(patterns: readonly string[], model: Model): (name: string) => boolean {
   const names = [...model.graph.constants.keys()].map((v) => v.name);
   const tests = patterns.map((pattern) => {
     const test = new RegExp(

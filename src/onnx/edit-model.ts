@@ -19,7 +19,7 @@ import type { Attributes } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
-import { dataTypeOf, originOf, shallow } from "./proto.ts";
+import { dataTypeOf, originOf, type Provenance, shallow } from "./proto.ts";
 import { buildModel } from "./read-model.ts";
 import { encodeTensor } from "./tensor-proto.ts";
 
@@ -80,19 +80,13 @@ export function editModel(model: Model, edits: ModelEdits): Model {
       );
 
   const named = nodeNames(g.node);
-  const edited = g.node.map((node, i): NodeProto => {
+  g.node = g.node.map((node, i): NodeProto => {
     const copy = shallow(node);
     copy.name = named[i] as string;
-    for (const output of node.output) {
-      const slots = rewired.get(output);
-      if (slots) copy.input = rewire(node.input, slots);
-    }
     if (node.output.some((o) => renamed.has(o))) copy.output = node.output.map((o) => renamed.get(o) ?? o);
-    return copy;
+    return rewiredNode(copy, node.output, rewired);
   });
-  g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
-  // Before IR version 4 every initialiser must be among the inputs too.
-  if (proto.irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];
+  addConstants(g, constants, proto.irVersion);
   if (edits.batch) {
     const { inputs, size } = edits.batch;
     g.input = g.input.map((v) => (inputs.includes(v.name) ? withBatch(v, size) : v));
@@ -101,7 +95,7 @@ export function editModel(model: Model, edits: ModelEdits): Model {
   }
   const given = new Set([...g.input, ...g.initializer].map((v) => v.name));
   for (const s of g.sparseInitializer) given.add(s.values?.name ?? "");
-  g.node = inOrder([...edited, ...nodes.map(encodeNode)], (name) => given.has(name)).map(([node]) => node);
+  g.node = inOrder([...g.node, ...nodes.map(encodeNode)], (name) => given.has(name)).map(([node]) => node);
   if (edits.outputs) keepOnly(g, edits.outputs);
 
   const changed = shallow(proto);
@@ -109,17 +103,64 @@ export function editModel(model: Model, edits: ModelEdits): Model {
   return fromProto(changed, model);
 }
 
-function fromProto(proto: ModelProto, like: Model): Model {
+/**
+ * The user's own file with initialisers added and inputs of nodes rewired, and nothing else changed: what `withWeights` is
+ * given then. Where the file has functions or branches, only nodes of its main graph can be rewired (see `isInMainGraph`).
+ *
+ * Errors: as `editModel`.
+ */
+export function editFile(model: Model, edits: Required<Pick<ModelEdits, "constants" | "rewired">>): Model {
+  const { proto, file = proto, provenance } = originOf(model);
+  const edited = (message: ModelProto): ModelProto => {
+    const g = shallow(message.graph as GraphProto);
+    g.node = g.node.map((node) => rewiredNode(node, node.output, edits.rewired));
+    addConstants(g, edits.constants, message.irVersion);
+    const copy = shallow(message);
+    copy.graph = g;
+    return copy;
+  };
+  for (const name of edits.rewired.keys())
+    if (!isInMainGraph(model, name))
+      throw new DistillError("E_NAME", `${model.source}: no node of the main graph computes "${name}"`);
+  const changed = edited(file);
+  return fromProto(file === proto ? changed : edited(proto), model, changed, provenance);
+}
+
+/** Whether a node of the file's main graph computes the value: not one of a function or a branch that was written out. */
+export function isInMainGraph(model: Model, output: string): boolean {
+  const { proto, file = proto } = originOf(model);
+  return file.graph?.node.some((n) => n.output.includes(output)) ?? false;
+}
+
+function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Provenance): Model {
   let bytes: Uint8Array | undefined;
   const origin = {
     proto,
+    file,
     get bytes() {
-      bytes ??= toBinary(ModelProtoSchema, proto);
+      bytes ??= toBinary(ModelProtoSchema, file);
       return bytes;
     },
+    ...(provenance && { provenance }),
   };
-  const file = (location: string) => like.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
-  return buildModel(origin, like.source, file);
+  const external = (location: string) =>
+    like.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
+  return buildModel(origin, like.source, external);
+}
+
+function addConstants(g: GraphProto, constants: ReadonlyMap<string, Tensor>, irVersion: bigint): void {
+  g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
+  // Before IR version 4 every initialiser must be among the inputs too.
+  if (irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];
+}
+
+function rewiredNode(
+  node: NodeProto,
+  outputs: readonly string[],
+  rewired: ReadonlyMap<string, ReadonlyMap<number, string>>,
+): NodeProto {
+  const slots = outputs.map((o) => rewired.get(o)).find((found) => found !== undefined);
+  return slots ? Object.assign(shallow(node), { input: rewire(node.input, slots) }) : node;
 }
 
 function rewire(inputs: readonly string[], slots: ReadonlyMap<number, string>): string[] {
@@ -128,6 +169,7 @@ function rewire(inputs: readonly string[], slots: ReadonlyMap<number, string>): 
     while (copy.length < slot) copy.push("");
     copy[slot] = name;
   }
+  while (copy.at(-1) === "") copy.pop();
   return copy;
 }
 

@@ -11,8 +11,10 @@ export type BatchEdit =
   | { readonly kind: "shape"; readonly dims: readonly number[] }
   /** Sizes that begin with the batch size. */
   | { readonly kind: "sizes"; readonly rest: readonly number[] }
-  /** The value that it takes, repeated along an axis until it fits. */
-  | { readonly kind: "repeat"; readonly axis: number };
+  /** The value that it takes, repeated along an axis until it fits; it may be trained. */
+  | { readonly kind: "repeat"; readonly axis: number }
+  /** The same of a constant that is not trained, as a constant. */
+  | { readonly kind: "copies"; readonly axis: number };
 
 export interface BatchContext {
   /** The batch size that the model was made for. */
@@ -53,7 +55,7 @@ const initialStates: Rule = (node, c, edits) => {
   const batchFirst = new AttributeReader(node.attributes, node.name).int("layout", 0) === 1;
   for (const slot of [5, 6]) {
     const state = node.inputs[slot];
-    if (state && !c.fed(state)) edits.set(slot, { kind: "repeat", axis: batchFirst ? 0 : 1 });
+    if (state && !c.fed(state)) edits.set(slot, { kind: "copies", axis: batchFirst ? 0 : 1 });
   }
 };
 

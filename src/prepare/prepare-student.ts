@@ -4,6 +4,8 @@ import { DistillError } from "../base/errors.ts";
 import { takeSamples } from "../base/samples.ts";
 import type { Tensor } from "../base/tensor.ts";
 import { valueNamed } from "../compile/compile-step.ts";
+import { frozenNames } from "../compile/roles.ts";
+import { pathTo } from "../compile/student-forward.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type ExportedModel, withWeights } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
@@ -12,7 +14,11 @@ import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
+import { foldBatchNorm } from "./fold-batch-norm.ts";
+import { type FreshWeights, freshWeights, type WeightInit } from "./fresh-weights.ts";
+import { type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
 import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
+import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
 import { rebatch } from "./rebatch.ts";
 
@@ -25,6 +31,12 @@ export interface PrepareStudentOptions {
   readonly logits?: string | undefined;
   readonly activation: OutputKind;
   readonly taps: readonly { readonly name: string; readonly student: string }[];
+  /** Default "keep". */
+  readonly init?: WeightInit | undefined;
+  /** Of fresh weights; default 0. */
+  readonly seed?: number | undefined;
+  readonly freeze?: readonly string[] | undefined;
+  readonly insertBatchNorm?: boolean | undefined;
 }
 
 export interface PreparedStudent {
@@ -35,6 +47,8 @@ export interface PreparedStudent {
   readonly logits: Logits;
   /** Of `model`, at the run's batch. */
   readonly observation: Observation;
+  /** First values that are not those of `model`. */
+  readonly values: ReadonlyMap<string, Tensor>;
   readonly notes: readonly string[];
   /** What run.json records of the preparation. */
   readonly record: Readonly<Record<string, unknown>>;
@@ -44,25 +58,75 @@ export interface PreparedStudent {
 
 /**
  * Errors: E_NAME for logits or taps that do not exist; E_MODEL for a model that allows no other batch size than its own, as
- * `rebatch`.
+ * `rebatch`; E_OPTION where BatchNormalization cannot be inserted, as `insertBatchNorm`.
  */
 export async function prepareStudent(file: Model, o: PrepareStudentOptions): Promise<PreparedStudent> {
-  const student = await withBranches(file, o);
-  const logits = logitsOf(student, o.logits, o.activation, "the student");
-  const said = describeLogits(logits, "the student");
-  const notes = said ? [said] : [];
-  for (const { name, student: value } of o.taps) valueNamed(student, value, `tap "${name}"`);
-  const asked = withLogits(student, logits);
-  const { fixed, ...batched } = await atBatch(asked, logits, o);
-  if (fixed !== undefined) notes.push(describeRebatched("the student", fixed, o.batch));
+  const own = await withBranches(file, o);
+  const logits = logitsOf(own, o.logits, o.activation, "the student");
+  for (const { name, student: value } of o.taps) valueNamed(own, value, `tap "${name}"`);
+  const batched = await atBatch(withLogits(own, logits), logits, o);
+  const notes: (string | undefined)[] = [
+    describeLogits(logits, "the student"),
+    batched.fixed === undefined ? undefined : describeRebatched("the student", batched.fixed, o.batch),
+  ];
+  const wanted = [logits.value, ...o.taps.map((t) => t.student)].map((name) =>
+    valueNamed(batched.model, name, "logits"),
+  );
+  const { known } = batched.observation;
+
+  const { init = "keep", seed = 0, freeze = [] } = o;
+  const fresh =
+    init === "keep" ? undefined : freshWeights(batched.model, { init, seed, freeze, wanted, known });
+  if (fresh) notes.push(describeFresh(fresh, init, seed));
+
+  if (!o.insertBatchNorm) notes.push(describeBareConvolutions(bareConvolutions(batched.model)));
+  const inserted =
+    o.insertBatchNorm &&
+    (await insertBatchNorm(batched.model, {
+      runtime: o.runtime,
+      own,
+      logits: wanted[0] as Value,
+      path: pathTo(batched.model, wanted, known),
+      frozen: frozenNames(freeze, batched.model),
+      feeds: fresh ? undefined : o.feeds,
+    }));
+  if (inserted) notes.push(describeInserted(inserted, fresh === undefined));
+
+  const model = inserted ? inserted.model : batched.model;
   return {
-    own: student,
-    ...batched,
+    own,
+    model,
     logits,
-    notes,
-    record: { logits: logits.value, ...(fixed !== undefined && { madeForBatch: fixed }) },
-    export: (state) => withWeights(student, state),
+    observation: inserted ? await observe(model, o.runtime, o.feeds) : batched.observation,
+    values: fresh?.values ?? new Map(),
+    notes: notes.filter((note) => note !== undefined),
+    record: {
+      logits: logits.value,
+      ...(batched.fixed !== undefined && { madeForBatch: batched.fixed }),
+      ...(inserted && { batchNorm: inserted.folds.map((f) => f.weight) }),
+    },
+    export: (state) =>
+      inserted ? withWeights(inserted.own, foldBatchNorm(state, inserted.folds)) : withWeights(own, state),
   };
+}
+
+function describeFresh({ values, kept }: FreshWeights, init: WeightInit, seed: number): string {
+  const stayed = kept.length === 0 ? "" : `; as they were, because their part is not known: ${listed(kept)}`;
+  return `fresh weights (${init}, seed ${seed}) in ${values.size} constants${stayed}`;
+}
+
+function describeInserted({ folds, left }: InsertedBatchNorm, kept: boolean): string {
+  const all = folds.length + left.length;
+  const without = left.length === 0 ? "" : `; not after ${listed(left.map((l) => `"${l.node}" (${l.why})`))}`;
+  const begins = kept
+    ? "; the student begins as it is (fresh weights, --init, learn faster if it was not trained before)"
+    : "";
+  return `BatchNormalization after ${folds.length} of ${all} convolutions while training, folded into their weights in the exported student${without}${begins}`;
+}
+
+function listed(items: readonly string[]): string {
+  const shown = items.slice(0, 5).join(", ");
+  return items.length > 5 ? `${shown} and ${items.length - 5} more` : shown;
 }
 
 /** Conditions may follow from shapes, so they are asked for in a batch that the model surely takes. */

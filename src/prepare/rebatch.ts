@@ -4,7 +4,7 @@
 // if it can be (a batch that does not lie outermost), or named in the refusal.
 import { DistillError } from "../base/errors.ts";
 import { takeSamples } from "../base/samples.ts";
-import { formatShape, isFloat, sizeOf, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
+import { formatShape, isFloat, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { type AddedNode, editModel, type ModelEdits } from "../onnx/edit-model.ts";
 import { modelBytes } from "../onnx/export-model.ts";
@@ -12,6 +12,7 @@ import type { Model } from "../onnx/model.ts";
 import { failedNode } from "../runtime/failed-node.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 import { type BatchContext, type BatchEdit, concatAlong, guessEdits, reshapeAlong } from "./batch-edits.ts";
+import { axisBehind, nearlyEqual, stackedAt } from "./stacked.ts";
 
 export interface RebatchOptions {
   readonly runtime: Runtime;
@@ -176,6 +177,12 @@ class Plan {
         else {
           const x = node.inputs[slot] as Value;
           const repeats = this.#repeats(node, x, edit.axis, batch);
+          const held = this.#context.constant(x);
+          if (edit.kind === "copies" && held) {
+            const at = Array.from({ length: batch }, (_, i) => i % this.#o.fixed);
+            constants.set(operand, takeSamples(held, at, edit.axis));
+            continue;
+          }
           constants.set(`${operand}/repeats`, tensor("int64", repeats));
           // Expand is the cheaper, but only repeats what is there once.
           const op = this.#o.fixed === 1 ? "Expand" : "Tile";
@@ -266,57 +273,4 @@ async function runFor(
   } finally {
     await session.release();
   }
-}
-
-/**
- * If `both` holds a and b along one axis, how many elements of it lie outside that axis (1: the batch is outermost). Where
- * several axes fit, the outermost.
- */
-function stackedAt(a: Tensor, b: Tensor, both: Tensor): number | undefined {
-  const size = sizeOf(a.dims);
-  if (both.data.length !== 2 * size || b.data.length !== size) return undefined;
-  let outer = 1;
-  for (const d of [...both.dims, 1]) {
-    if (size % outer === 0 && isStacked(a, b, both, outer)) return outer;
-    outer *= d;
-  }
-  return undefined;
-}
-
-function isStacked(a: Tensor, b: Tensor, both: Tensor, outer: number): boolean {
-  const [x, y, z] = [a.data, b.data, both.data] as [Float32Array, Float32Array, Float32Array];
-  const each = x.length / outer;
-  const near = closeness(a, b);
-  for (let i = 0; i < outer; i++)
-    for (let k = 0; k < each; k++) {
-      const at = i * each + k;
-      if (!near(x[at] as number, z[2 * i * each + k] as number)) return false;
-      if (!near(y[at] as number, z[(2 * i + 1) * each + k] as number)) return false;
-    }
-  return true;
-}
-
-function nearlyEqual(a: Tensor, b: Tensor): boolean {
-  const near = closeness(a, b);
-  const [x, y] = [a.data, b.data] as [Float32Array, Float32Array];
-  return x.length === y.length && x.every((v, i) => near(v, y[i] as number));
-}
-
-/** Float32 sums in another order: a few units in the sixth digit of the largest number. */
-function closeness(...tensors: readonly Tensor[]): (p: number, q: number) => boolean {
-  let largest = 0;
-  for (const t of tensors)
-    for (const v of t.data as Float32Array) if (Number.isFinite(v)) largest = Math.max(largest, Math.abs(v));
-  const tolerance = 1e-5 + 1e-4 * largest;
-  return (p, q) => Object.is(p, q) || Math.abs(p - q) <= tolerance;
-}
-
-/** The first axis with so many elements outside it. */
-function axisBehind(dims: readonly number[] | undefined, outer: number): number | undefined {
-  let before = 1;
-  for (const [axis, d] of (dims ?? []).entries()) {
-    if (before === outer) return axis;
-    before *= d;
-  }
-  return undefined;
 }

@@ -93,6 +93,10 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       logits: options.studentLogits,
       activation: o.task.outputs,
       taps: o.taps,
+      init: o.init,
+      seed: o.seed,
+      freeze: o.freeze,
+      insertBatchNorm: o.insertBatchNorm,
     });
     const student = prepared.own;
     const { taps, notes: tapNotes } = formTaps(o.taps, {
@@ -120,6 +124,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
     const compiled = compileStep({
       student: prepared.model,
+      values: prepared.values,
       known: prepared.observation.known,
       logits: prepared.logits.value,
       teacherLogits: probe !== undefined,
@@ -166,6 +171,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const runner = await StepRunner.load(compiled, runtime, o.seed, onArrays.length > 0 || comparesBoth);
     held.push(runner);
     if (checkpoint) runner.restore(checkpoint.state);
+    else if (o.init !== "keep") run?.write("initial.onnx", prepared.export(runner.weights()).bytes);
     let step = checkpoint?.step ?? 0;
     let best = checkpoint?.best;
     let bestStep = checkpoint?.bestStep;

@@ -7,6 +7,7 @@ import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
+import { type WeightInit, weightInits } from "../prepare/fresh-weights.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";
@@ -59,13 +60,23 @@ export interface DistillOptions {
   readonly clipNorm?: number | undefined;
   /** Patterns of weights that stay as they are: `conv1.*`. */
   readonly freeze?: readonly string[] | undefined;
+  /**
+   * "keep" (default): the student's weights as they are; "kaiming", "xavier", "trunc-normal": fresh ones from the seed, except
+   * for what is frozen (see `freshWeights` in src/prepare).
+   */
+  readonly init?: WeightInit | undefined;
+  /**
+   * A BatchNormalization after each convolution while training, folded into the convolution's weights in the exported
+   * student; default false.
+   */
+  readonly insertBatchNorm?: boolean | undefined;
   /** "train" (default): batch statistics, running ones updated; "frozen": the running ones, unchanged. */
   readonly batchNorm?: "train" | "frozen" | undefined;
   /** Default 10. */
   readonly epochs?: number | undefined;
   /** Samples a step; default 128. */
   readonly batch?: number | undefined;
-  /** Of the order of samples, augmentation and dropout; default 0. */
+  /** Of the order of samples, augmentation, dropout and fresh weights; default 0. */
   readonly seed?: number | undefined;
   /** Random flips and crops of the inputs; default: none. */
   readonly augment?: AugmentOptions | undefined;
@@ -119,6 +130,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   schedule: true,
   clipNorm: true,
   freeze: true,
+  init: true,
+  insertBatchNorm: true,
   batchNorm: true,
   epochs: true,
   batch: true,
@@ -167,6 +180,11 @@ export function resolveOptions(o: DistillOptions) {
   if (!o.teacher && o.strategy) throw new DistillError("E_OPTION", "distill: a strategy needs a teacher");
   if (!o.teacher && !o.data.hasLabels)
     throw new DistillError("E_DATA", "distill: without a teacher the data needs labels");
+  if (o.insertBatchNorm && o.batchNorm === "frozen")
+    throw new DistillError(
+      "E_OPTION",
+      'distill: insertBatchNorm needs batchNorm "train": with frozen statistics it changes nothing',
+    );
   if (o.clipNorm !== undefined && !(o.clipNorm > 0))
     throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
   const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
@@ -204,6 +222,8 @@ export function resolveOptions(o: DistillOptions) {
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,
     freeze: o.freeze ?? [],
+    init: among("init", o.init ?? "keep", weightInits),
+    insertBatchNorm: o.insertBatchNorm ?? false,
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),
     epochs: whole("epochs", o.epochs ?? 10, 1),
     batch: whole("batch", o.batch ?? 128, 1),
