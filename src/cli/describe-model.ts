@@ -15,6 +15,8 @@ import { opTable } from "../ops/index.ts";
 import { normalizationOps } from "../ops/normalization.ts";
 import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
+import { describeLogits, logitsOf } from "../prepare/logits.ts";
+import { bareConvolutions, describeBareConvolutions } from "../prepare/normalization.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -96,6 +98,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     const mend = open === undefined ? "" : `: --size ${open}=<n>`;
     notes.push(`no shapes, for the model was not run: ${error.message}${mend}`);
   }
+  notes.push(...remarks(model));
   const roles = learnedConstants(model);
   const gradientOf = (node: Node): Gradient =>
     node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y)) ? "folded" : gradientRule(node);
@@ -132,6 +135,18 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     ops: opsOf(model, layers),
     notes,
   };
+}
+
+/** What training or teaching with the model will do on its own, or might be asked to. */
+function remarks(model: Model): string[] {
+  // A model that gives no floats (boxes and their classes as integers) holds no logits to look for.
+  const classifies = model.graph.outputs.some((v) => isFloat(v.type?.dtype ?? "float32"));
+  const ends = (classifies ? (["softmax", "sigmoid"] as const) : []).map((kind) => {
+    const logits = logitsOf(model, undefined, kind);
+    const what = logits.activation && describeLogits(logits, "the model");
+    return what && kind === "sigmoid" ? `${what} by --task multi-label` : what;
+  });
+  return [...ends, describeBareConvolutions(bareConvolutions(model))].filter((note) => note !== undefined);
 }
 
 function gradientRule(node: Node): Gradient {

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { optimizerNames } from "../optim/index.ts";
 import { scheduleNames } from "../optim/schedules.ts";
+import { weightInits } from "../prepare/weight-init.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { monitors } from "../train/options.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
@@ -101,6 +102,16 @@ export function addTrain(program: Command, run: RunBody): void {
     )
     .addOption(
       option(
+        "--init <how>",
+        "keep: the student's weights as they are; otherwise fresh ones, except for frozen ones (default: keep)",
+      ).choices(weightInits),
+    )
+    .option(
+      "--insert-batchnorm",
+      "train with a BatchNormalization after each convolution, and fold it into the convolution's weights in student.onnx",
+    )
+    .addOption(
+      option(
         "--batch-norm <mode>",
         "train: statistics of the batch, running ones updated; frozen: running ones as they are (default: train)",
       ).choices(["train", "frozen"]),
@@ -108,7 +119,7 @@ export function addTrain(program: Command, run: RunBody): void {
     .addOption(
       option(
         "--seed <n>",
-        "of order, augmentation, dropout, and of a student made by a module (default: 0)",
+        "of order, augmentation, dropout, fresh weights, and of a student made by a module (default: 0)",
         whole(0),
       ),
     )

@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleName } from "../optim/schedules.ts";
+import type { WeightInit } from "../prepare/weight-init.ts";
 import type { CachePlace, CacheType } from "../train/cache-places.ts";
 import type { Monitor } from "../train/options.ts";
 import type { StrategyFlags } from "./strategy-options.ts";
@@ -29,6 +30,8 @@ export interface TrainFlags extends StrategyFlags {
   weightDecay?: number;
   clipNorm?: number;
   freeze?: string[];
+  init?: WeightInit;
+  insertBatchnorm?: boolean;
   batchNorm?: "train" | "frozen";
   seed?: number;
   threads?: number;

@@ -1,4 +1,5 @@
 // `onnx-distill train`: opens what the options name, runs distill(), shows it, and writes the report.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds } from "../base/format.ts";
@@ -75,6 +76,8 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       },
       clipNorm: flags.clipNorm,
       freeze: flags.freeze,
+      init: flags.init,
+      insertBatchNorm: flags.insertBatchnorm,
       batchNorm: flags.batchNorm,
       epochs: flags.epochs,
       batch: flags.batch,
@@ -192,7 +195,7 @@ async function finish(f: Finished): Promise<number> {
         seconds: f.done.seconds,
       },
     ],
-    before: f.student,
+    before: (await initialStudent(out)) ?? f.student,
     taps: f.taps,
     metric: flags.metric,
     data: f.data,
@@ -208,6 +211,12 @@ async function finish(f: Finished): Promise<number> {
   if (flags.json) io.stdout.write(jsonLine({ type: "written", ...files, models: final.models }));
   else io.stdout.write(`${resultLine(final.models)}\n${files.student}\n${files.report}\n`);
   return exitCodes.ok;
+}
+
+/** What a run with fresh weights began with. */
+async function initialStudent(out: string): Promise<Model | undefined> {
+  const path = join(out, "initial.onnx");
+  return existsSync(path) ? readModelFile(path) : undefined;
 }
 
 /** `student: top-1 88.1 % (teacher 93.3 %)  …  11,034 parameters, 44.1 kB, 21 µs per sample` */

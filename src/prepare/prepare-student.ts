@@ -15,12 +15,13 @@ import type { Runtime, Tensors } from "../runtime/session.ts";
 import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
-import { type FreshWeights, freshWeights, type WeightInit } from "./fresh-weights.ts";
+import { type FreshWeights, freshWeights } from "./fresh-weights.ts";
 import { type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
 import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
 import { rebatch } from "./rebatch.ts";
+import type { WeightInit } from "./weight-init.ts";
 
 export interface PrepareStudentOptions {
   readonly runtime: Runtime;

@@ -7,7 +7,7 @@ import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
 import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
-import { type WeightInit, weightInits } from "../prepare/fresh-weights.ts";
+import { type WeightInit, weightInits } from "../prepare/weight-init.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";

@@ -88,6 +88,29 @@ describe("eval", () => {
 });
 
 describe("inspect", () => {
+  it("remarks on a folded normalisation, and on where the logits are", async () => {
+    const { at } = world();
+    const graph = new Graph("plain", [["", 17]]);
+    const image = graph.addInput("image", { dtype: "float32", dims: [1, 1, 8, 8] });
+    const weights = (name: string, dims: number[]) =>
+      graph.addConstant(name, {
+        dtype: "float32",
+        dims,
+        data: new Float32Array(dims.reduce((a, b) => a * b)),
+      });
+    const step = (op: string, inputs: Parameters<Graph["addNode"]>[0]["inputs"], name: string) =>
+      graph.addNode({ op, name, inputs, outputs: [name] }).outputs[0];
+    const map = step("Conv", [image, weights("k", [4, 1, 3, 3])], "map");
+    const flat = step("Flatten", [map], "flat");
+    graph.addOutput(step("Softmax", [step("MatMul", [flat, weights("w", [144, 3])], "z")], "probs")!);
+    writeFileSync(at("plain.onnx"), writeGraph(graph));
+    const { out } = await cli(["inspect", at("plain.onnx")]);
+    expect(out.match(/^note: .*$/gm)).toEqual([
+      'note: the model\'s output "probs" comes from a Softmax (node "probs"): "z", its input, is taken for the logits',
+      "note: 1 convolution and no normalisation: BatchNormalization was probably folded into it on export, and without it training from fresh weights is slow or fails; --insert-batchnorm trains with one after each and folds it back on export",
+    ]);
+  });
+
   it("shows a model with shapes, taps and ops", async () => {
     const { at } = world();
     const { code, out, err } = await cli(["inspect", at("student.onnx")]);
