@@ -20,21 +20,21 @@ import {
   SimilarityPreservingStrategy,
   TransformedTeacherDistillationStrategy,
 } from "../strategies/index.ts";
-import { attentionTransfer } from "./attention-transfer.ts";
-import { channelStatistics } from "./channel-statistics.ts";
 import { correlationDistillation } from "./correlation.ts";
 import { decoupledDistillation } from "./decoupled.ts";
 import { GraphStrategy, graphLoss } from "./graph-strategy.ts";
-import { hint } from "./hint.ts";
-import { kernelAlignment } from "./kernel-alignment.ts";
 import { knowledgeDistillation } from "./knowledge-distillation.ts";
+import { attentionTransfer } from "./layers/attention-transfer.ts";
+import { channelStatistics } from "./layers/channel-statistics.ts";
+import { hint } from "./layers/hint.ts";
+import { kernelAlignment } from "./layers/kernel-alignment.ts";
+import { neuronCorrelation } from "./layers/neuron-correlation.ts";
+import { neuronSelectivityTransfer } from "./layers/neuron-selectivity-transfer.ts";
+import { similarityPreserving } from "./layers/similarity-preserving.ts";
 import { multiLabel } from "./multi-label.ts";
-import { neuronCorrelation } from "./neuron-correlation.ts";
-import { neuronSelectivityTransfer } from "./neuron-selectivity-transfer.ts";
 import { regression } from "./regression.ts";
 import { measuredVariables } from "./selectivity/measured.ts";
 import { selectivityLoss } from "./selectivity.ts";
-import { similarityPreserving } from "./similarity-preserving.ts";
 import type { LossContext, LossState, LossTerm, MeasuredVariable, TapPair } from "./terms.ts";
 import { transformedTeacher } from "./transformed-teacher.ts";
 

@@ -1,20 +1,33 @@
 // The public names of the strategies room: losses and gradients on arrays, without ONNX Runtime or protobuf.
 export { DistillError, type ErrorCode } from "../base/errors.ts";
 export { ResponseCorrelation } from "./assignment.ts";
-export { AttentionTransferStrategy, DEAD_ATTENTION } from "./attention-transfer.ts";
-export { type ChannelStatisticsOptions, ChannelStatisticsStrategy } from "./channel-statistics.ts";
 export { CombinedDistillationStrategy, type StrategyPart, type WeightedStrategy } from "./combined.ts";
 export type { SelectivityDistance } from "./comparison.ts";
-export { DEAD_NORM, type LayerOver } from "./groups.ts";
-export { HintStrategy } from "./hint.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
-export { CenteredKernelAlignmentStrategy, type KernelAlignmentOptions } from "./kernel-alignment.ts";
+export { AttentionTransferStrategy, DEAD_ATTENTION } from "./layers/attention-transfer.ts";
+export { type ChannelStatisticsOptions, ChannelStatisticsStrategy } from "./layers/channel-statistics.ts";
+export { DEAD_NORM, type LayerOver } from "./layers/groups.ts";
+export { HintStrategy } from "./layers/hint.ts";
+export { CenteredKernelAlignmentStrategy, type KernelAlignmentOptions } from "./layers/kernel-alignment.ts";
 export {
   type LayerComparison,
   type LayerPair,
   LayerStrategyBase,
   type LayerStrategyOptions,
-} from "./layer-strategy.ts";
+} from "./layers/layer-strategy.ts";
+export {
+  CONSTANT_RATIO,
+  type CorrelationMatch,
+  type NeuronCorrelationOptions,
+  NeuronCorrelationStrategy,
+} from "./layers/neuron-correlation.ts";
+export {
+  LEAST_BANDWIDTH_SQUARED,
+  type NeuronSelectivityTransferOptions,
+  NeuronSelectivityTransferStrategy,
+  type TransferKernel,
+} from "./layers/neuron-selectivity-transfer.ts";
+export { DEAD_SIMILARITY, SimilarityPreservingStrategy } from "./layers/similarity-preserving.ts";
 export type { SelectivityMatch } from "./match.ts";
 export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
 export { RESPONSE_FLOOR } from "./metrics/metric.ts";
@@ -23,19 +36,7 @@ export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
 export { RELATIVE_STEEPNESS, RELATIVE_THRESHOLD } from "./metrics/relative-sparsity.ts";
 export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
 export { MultiLabelDistillationStrategy } from "./multi-label-strategy.ts";
-export {
-  CONSTANT_RATIO,
-  type CorrelationMatch,
-  type NeuronCorrelationOptions,
-  NeuronCorrelationStrategy,
-} from "./neuron-correlation.ts";
 export { NeuronSelectivityDistillationStrategy } from "./neuron-selectivity.ts";
-export {
-  LEAST_BANDWIDTH_SQUARED,
-  type NeuronSelectivityTransferOptions,
-  NeuronSelectivityTransferStrategy,
-  type TransferKernel,
-} from "./neuron-selectivity-transfer.ts";
 export { RegressionDistillationStrategy, type RegressionOptions } from "./regression-strategy.ts";
 export { ResponseDistillationStrategy, type ResponseOptions } from "./response-strategy.ts";
 export { CorrelationDistillationStrategy, type CorrelationOptions } from "./responses/correlation.ts";
@@ -55,7 +56,6 @@ export {
   varianceScores,
 } from "./selectivity-metric.ts";
 export type { NeuronSelectivityOptions, SelectivityTarget } from "./selectivity-options.ts";
-export { DEAD_SIMILARITY, SimilarityPreservingStrategy } from "./similarity-preserving.ts";
 export type {
   AnyStrategy,
   DistillationStrategy,

@@ -1,8 +1,9 @@
 // 1 − linear CKA in the graph, in products of neurons or of samples, whichever are fewer. The emitted twin of
 // CenteredKernelAlignmentStrategy (Kornblith et al. 2019).
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import { type CenteredKernelAlignmentStrategy, DEAD_NORM } from "../strategies/index.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import { type CenteredKernelAlignmentStrategy, DEAD_NORM } from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import {
   centred,
   crossProducts,
@@ -14,7 +15,6 @@ import {
   rowsAreFewer,
   samePositions,
 } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function kernelAlignment(
   b: Builder,

@@ -1,10 +1,10 @@
 // 1 − Pearson's correlation of each of the teacher's neurons with the student's that is matched with it, in the graph. The emitted twin of
 // NeuronCorrelationStrategy.
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import { CONSTANT_RATIO, DEAD_NORM, type NeuronCorrelationStrategy } from "../strategies/index.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import { CONSTANT_RATIO, DEAD_NORM, type NeuronCorrelationStrategy } from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import { crossProducts, type Groups, groupsOf, rowAxis, toLength } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function neuronCorrelation(
   b: Builder,

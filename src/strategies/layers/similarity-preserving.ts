@@ -1,13 +1,13 @@
 // Similarity preserving distillation: samples that are alike to the teacher shall be alike to the student.
-import { DistillError } from "../base/errors.ts";
-import { formatShape } from "../base/tensor.ts";
+import { DistillError } from "../../base/errors.ts";
+import { formatShape } from "../../base/tensor.ts";
+import type { Matrix } from "../matrix.ts";
 import {
   type LayerComparison,
   type LayerPair,
   LayerStrategyBase,
   type LayerStrategyOptions,
 } from "./layer-strategy.ts";
-import type { Matrix } from "./matrix.ts";
 import { product, productNT, sumOfSquares } from "./products.ts";
 
 /** Rows of similarities no longer than this count as none: they are 0, and get no gradient. */

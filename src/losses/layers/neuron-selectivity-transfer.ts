@@ -4,13 +4,14 @@
 // With the patterns as rows of unit length, X̂ [C, R] and Ŷ [D, R], the polynomial kernel's sums over pairs of neurons are
 // ‖X̂X̂ᵀ‖², ‖ŶX̂ᵀ‖² and ‖ŶŶᵀ‖², and because ‖X̂X̂ᵀ‖ = ‖X̂ᵀX̂‖ the whole is ‖X̂ᵀX̂/C − ŶᵀŶ/D‖² as well: products of R × R,
 // which are smaller where there are more neurons than positions, and lose no digits to a difference of large sums.
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
 import {
   DEAD_NORM,
   LEAST_BANDWIDTH_SQUARED,
   type NeuronSelectivityTransferStrategy,
-} from "../strategies/index.ts";
+} from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import {
   crossProducts,
   type Groups,
@@ -22,7 +23,6 @@ import {
   samePositions,
   toLength,
 } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function neuronSelectivityTransfer(
   b: Builder,

@@ -1,7 +1,7 @@
 // Neuron selectivity transfer: the neurons of a layer as a set of patterns, one pattern of responses for each neuron, and the
 // distance of two such sets. Sets need no match, so the layers may have any numbers of neurons.
-import { DistillError } from "../base/errors.ts";
-import { checkOneOf } from "./checks.ts";
+import { DistillError } from "../../base/errors.ts";
+import { checkOneOf } from "../checks.ts";
 import { type Groups, groupsOf, type LayerOver, layerOvers, unitColumns } from "./groups.ts";
 import {
   checkSamePositions,

@@ -1,8 +1,8 @@
 // The rows of a layer that are compared with each other, and what is done to each neuron's responses in such a group before
 // layers are compared: centred, or brought to length 1. Every step knows its way back for gradients.
-import { DistillError } from "../base/errors.ts";
-import { formatShape } from "../base/tensor.ts";
-import type { Matrix } from "./matrix.ts";
+import { DistillError } from "../../base/errors.ts";
+import { formatShape } from "../../base/tensor.ts";
+import type { Matrix } from "../matrix.ts";
 
 /**
  * Which responses of a neuron are compared with each other:

@@ -1,6 +1,6 @@
 // Mean and spread of each neuron's responses, matched with those of the teacher's neuron of the same index: the distance
 // between layers taken for Gaussians.
-import { checkOneOf, checkWeight } from "./checks.ts";
+import { checkOneOf, checkWeight } from "../checks.ts";
 import { centredColumns, columnMeans, groupsOf, type LayerOver, layerOvers } from "./groups.ts";
 import {
   checkSameNeurons,

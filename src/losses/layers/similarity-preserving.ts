@@ -1,11 +1,11 @@
 // Similarity preserving distillation in the graph. The emitted twin of SimilarityPreservingStrategy (Tung & Mori 2019).
-import { DistillError } from "../base/errors.ts";
-import { formatShape, sizeOf } from "../base/tensor.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import { DEAD_SIMILARITY } from "../strategies/index.ts";
+import { DistillError } from "../../base/errors.ts";
+import { formatShape, sizeOf } from "../../base/tensor.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import { DEAD_SIMILARITY } from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import { gram, toLength } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function similarityPreserving(b: Builder, tap: TapPair): Value {
   const samples = b.dims(tap.student)[0] as number;

@@ -1,6 +1,7 @@
 // Attention transfer: where in a map a layer responds at all, whatever its neurons.
-import { DistillError } from "../base/errors.ts";
-import { formatShape } from "../base/tensor.ts";
+import { DistillError } from "../../base/errors.ts";
+import { formatShape } from "../../base/tensor.ts";
+import type { Matrix } from "../matrix.ts";
 import {
   checkSamePositions,
   type LayerComparison,
@@ -8,7 +9,6 @@ import {
   LayerStrategyBase,
   type LayerStrategyOptions,
 } from "./layer-strategy.ts";
-import type { Matrix } from "./matrix.ts";
 import { sumOfSquares } from "./products.ts";
 
 /** Attention maps no longer than this count as none: they are 0, and get no gradient. */

@@ -1,10 +1,10 @@
 // Mean and standard deviation of each neuron, matched in the graph. The emitted twin of ChannelStatisticsStrategy
 // (WKD-F of Lv et al. 2024).
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import type { ChannelStatisticsStrategy } from "../strategies/index.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import type { ChannelStatisticsStrategy } from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import { type Groups, groupsOf, rowAxis } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function channelStatistics(
   b: Builder,

@@ -1,12 +1,12 @@
 // Layers as sets of response vectors, in the graph: which responses belong together, and the few operations that losses
 // between layers are made of. Nothing is transposed that a flag of a product can transpose. The arrays' twin is
-// strategies/groups.ts.
-import { DistillError } from "../base/errors.ts";
-import { neuronAxis } from "../base/layout.ts";
-import { formatShape, sizeOf } from "../base/tensor.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import type { LayerOver } from "../strategies/index.ts";
+// strategies/layers/groups.ts.
+import { DistillError } from "../../base/errors.ts";
+import { neuronAxis } from "../../base/layout.ts";
+import { formatShape, sizeOf } from "../../base/tensor.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import type { LayerOver } from "../../strategies/index.ts";
 
 /** Responses `[groups, neurons, rows]` where `neuronsFirst`, `[groups, rows, neurons]` otherwise. */
 export interface Groups {

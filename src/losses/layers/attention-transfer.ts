@@ -1,12 +1,12 @@
 // Attention transfer in the graph. The emitted twin of AttentionTransferStrategy (Zagoruyko & Komodakis 2017).
-import { DistillError } from "../base/errors.ts";
-import { neuronAxis } from "../base/layout.ts";
-import { formatShape } from "../base/tensor.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
-import { DEAD_ATTENTION } from "../strategies/index.ts";
+import { DistillError } from "../../base/errors.ts";
+import { neuronAxis } from "../../base/layout.ts";
+import { formatShape } from "../../base/tensor.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Builder } from "../../ops/builder.ts";
+import { DEAD_ATTENTION } from "../../strategies/index.ts";
+import type { TapPair } from "../terms.ts";
 import { layoutOf, samePositions, toLength } from "./groups.ts";
-import type { TapPair } from "./terms.ts";
 
 export function attentionTransfer(b: Builder, tap: TapPair): Value {
   samePositions(`tap "${tap.name}"`, b, tap.student, tap.teacher);

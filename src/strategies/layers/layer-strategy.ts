@@ -1,11 +1,11 @@
 // What losses between layers have in common: which layers, what weight, and the checks of what they are given. A loss itself
 // is one method of a class that extends the one here.
-import { checkKeys, DistillError } from "../base/errors.ts";
-import { formatShape } from "../base/tensor.ts";
-import { checkFinite, checkLayerName, checkNotEmpty, checkWeight } from "./checks.ts";
-import { IntermediateActivations } from "./intermediate-activations.ts";
-import { type Matrix, zerosLike } from "./matrix.ts";
-import type { IntermediateActivationStrategy } from "./strategy.ts";
+import { checkKeys, DistillError } from "../../base/errors.ts";
+import { formatShape } from "../../base/tensor.ts";
+import { checkFinite, checkLayerName, checkNotEmpty, checkWeight } from "../checks.ts";
+import { IntermediateActivations } from "../intermediate-activations.ts";
+import { type Matrix, zerosLike } from "../matrix.ts";
+import type { IntermediateActivationStrategy } from "../strategy.ts";
 
 /** The name that means every layer. */
 const EVERY_LAYER = "default";

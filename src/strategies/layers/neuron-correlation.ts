@@ -1,5 +1,5 @@
 // How well neurons of the student answer to the same things as neurons of the teacher.
-import { checkOneOf } from "./checks.ts";
+import { checkOneOf } from "../checks.ts";
 import {
   centredColumns,
   columnMeans,

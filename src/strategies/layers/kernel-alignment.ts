@@ -1,5 +1,5 @@
 // Centered kernel alignment of two layers: do the same samples look alike to both? No neuron is matched with another.
-import { checkOneOf } from "./checks.ts";
+import { checkOneOf } from "../checks.ts";
 import { centredColumns, DEAD_NORM, groupsOf, type LayerOver, layerOvers } from "./groups.ts";
 import {
   checkSamePositions,
