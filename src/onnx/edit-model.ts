@@ -8,18 +8,19 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  type TensorProto,
   TypeProto_TensorSchema,
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
-import type { Tensor } from "../base/tensor.ts";
+import { isFloat, type Tensor } from "../base/tensor.ts";
 import type { Attributes } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
-import { dataTypeOf, originOf, type Provenance, shallow } from "./proto.ts";
+import { dataTypeOf, dtypeOf, originOf, type Provenance, shallow } from "./proto.ts";
 import { buildModel } from "./read-model.ts";
 import { encodeTensor } from "./tensor-proto.ts";
 
@@ -148,7 +149,22 @@ function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Pr
   return buildModel(origin, like.source, external);
 }
 
+/** In the way that the file keeps its own weights: where some are initialisers, Constant nodes count as no weights. */
 function addConstants(g: GraphProto, constants: ReadonlyMap<string, Tensor>, irVersion: bigint): void {
+  const isWeight = (t: TensorProto): boolean => t.dims.length > 0 && isFloat(dtypeOf(t.dataType) ?? "int64");
+  if (!g.initializer.some(isWeight) && g.node.some((n) => n.opType === "Constant")) {
+    const nodes = [...constants].map(([name, value]) =>
+      encodeNode({
+        op: "Constant",
+        name,
+        inputs: [],
+        outputs: [name],
+        attributes: { value: { kind: "tensor", value } },
+      }),
+    );
+    g.node = [...nodes, ...g.node];
+    return;
+  }
   g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
   // Before IR version 4 every initialiser must be among the inputs too.
   if (irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];

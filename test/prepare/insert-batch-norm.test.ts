@@ -2,11 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { compileStep, names } from "../../src/compile/compile-step.ts";
-import { int, ints } from "../../src/graph/graph.ts";
+import { Graph, int, ints } from "../../src/graph/graph.ts";
 import { supervised } from "../../src/losses/index.ts";
 import { modelBytes, withWeights } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
+import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { targets } from "../../src/ops/target.ts";
 import { sgd } from "../../src/optim/sgd.ts";
 import {
@@ -53,6 +54,27 @@ const constants = {
 };
 const student = (extra: readonly NodeLine[] = lines, more: Record<string, Tensor> = {}): Model =>
   smallStudent([4, 2, 8, 8], { ...constants, ...more }, extra);
+
+/** The same model with its initialisers as the outputs of Constant nodes, as PaddlePaddle's exporter writes it. */
+function inConstantNodes(model: Model): Model {
+  const graph = new Graph("student", model.graph.opsets);
+  for (const input of model.graph.inputs) graph.addInput(input.name, input.type);
+  for (const [v, value] of model.graph.constants)
+    graph.addNode({
+      op: "Constant",
+      inputs: [],
+      outputs: [v.name],
+      attributes: { value: { kind: "tensor", value } },
+    });
+  for (const node of model.graph.nodes)
+    graph.addNode({
+      ...node,
+      inputs: node.inputs.map((v) => v && graph.find(v.name)),
+      outputs: node.outputs.map((v) => v?.name ?? ""),
+    });
+  for (const v of model.graph.outputs) graph.addOutput(graph.find(v.name)!);
+  return readModel(writeGraph(graph), { source: "student.onnx" });
+}
 
 const x = randomTensor(20, [4, 2, 8, 8]);
 const prepare = (model: Model, options: Partial<PrepareStudentOptions> = {}): Promise<PreparedStudent> =>
@@ -136,6 +158,16 @@ describe("a BatchNormalization after each convolution", () => {
     const names = (graph: typeof before) => [...graph.constants.keys()].map((v) => v.name);
     expect(names(after).filter((n) => !names(before).includes(n))).toEqual(added);
     expect(after.opsets).toEqual(before.opsets);
+  });
+
+  it("goes where the file keeps its weights: into Constant nodes, if these hold them", async () => {
+    const model = inConstantNodes(student());
+    const prepared = await prepare(model);
+    expect(prepared.model.constantNodes.size).toBe(10 + 5 * 4);
+    const state = stateOf(prepared, 0.5);
+    const exported = readModel(prepared.export(state).bytes);
+    expect(exported.constantNodes.size).toBe(10 + 3);
+    expectClose(await run(modelBytes(exported)), await unfolded(prepared, state));
   });
 
   it("is not put after the convolution that gives the logits, and the notes say so", async () => {
