@@ -3,13 +3,14 @@ import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
 import { dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
+import { taskOptions } from "./task-option.ts";
 
 export function addEval(program: Command, run: RunBody): void {
   const command = program
     .command("eval")
     .summary("measure a model on labelled data")
     .description(
-      "Measures a model: top-1 and top-5 accuracy, loss, recall of each class, time per sample, and how often it agrees with a teacher.",
+      "Measures a model by the metrics of its task (of a classification top-1 and top-5 accuracy, loss, and recall of each class), its time per sample, and how far it agrees with a teacher.",
     )
     .argument("<model>", "the .onnx file to measure");
   for (const o of dataOptions(
@@ -22,9 +23,7 @@ export function addEval(program: Command, run: RunBody): void {
         ["train", "test"],
       ),
     )
-    .addOption(
-      option("--teacher <model>", "an .onnx file: how often both put the same class first is measured, too"),
-    )
+    .addOption(option("--teacher <model>", "an .onnx file: how far both agree is measured, too"))
     .addOption(
       option(
         "--batch <n>",
@@ -32,13 +31,10 @@ export function addEval(program: Command, run: RunBody): void {
         whole(1),
       ),
     )
-    .addOption(
-      option(
-        "--logits <value>",
-        "the value that holds the logits [batch, classes] (default: the first output)",
-      ),
-    )
-    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(option("--logits <value>", "the value that holds the logits (default: the first output)"))
+    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
+  for (const o of taskOptions("eval")) command.addOption(o);
+  command
     .addOption(threadsOption())
     .addOption(jsonOption("print one JSON object instead of tables"))
     .addHelpText(
@@ -46,7 +42,8 @@ export function addEval(program: Command, run: RunBody): void {
       `
 Examples:
   onnx-distill eval runs/a/student.onnx --data mnist/ --mean 0.286 --std 0.353
-  onnx-distill eval student.onnx --data data.npz --split train --teacher teacher.onnx --json`,
+  onnx-distill eval student.onnx --data data.npz --split train --teacher teacher.onnx --json
+  onnx-distill eval unet.onnx --data scenes.npz --task segmentation --ignore-index 255`,
     )
     .action((model: string, flags) =>
       run(async (io) => (await import("./eval.ts")).evalCommand(model, flags, io)),

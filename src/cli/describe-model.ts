@@ -20,6 +20,7 @@ import { bareConvolutions, describeBareConvolutions } from "../prepare/normaliza
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { type TaskName, tasksOfRank } from "../tasks/index.ts";
 import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
 
 /** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded: need not be asked. */
@@ -33,6 +34,8 @@ export interface ModelDescription {
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Tasks that take logits of the rank of the first output; none where it is not known. */
+  readonly tasks: readonly TaskName[];
   readonly parameters: number;
   readonly tensors: number;
   readonly statistics: number;
@@ -126,6 +129,9 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     opsets: Object.fromEntries([...model.graph.opsets].map(([d, v]) => [d === "" ? "ai.onnx" : d, v])),
     inputs: model.inputs,
     outputs: model.outputs,
+    tasks: tasksOfRank(
+      types.get(model.graph.outputs[0] as Value)?.dims.length ?? model.outputs[0]?.dims.length ?? 0,
+    ),
     parameters,
     tensors,
     statistics,

@@ -1,10 +1,10 @@
 // `onnx-distill eval`: one model on one part of a data set, as tables or as JSON.
 import { DistillError } from "../base/errors.ts";
-import { formatBytes, formatCount, formatMilliseconds, formatNumber, formatPercent } from "../base/format.ts";
+import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../base/format.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
-import type { Predictions } from "../tasks/index.ts";
+import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
@@ -12,8 +12,9 @@ import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
 import { createProgress } from "./progress.ts";
 import { table } from "./table.ts";
+import { type TaskFlags, taskOf } from "./task-flags.ts";
 
-export interface EvalFlags {
+export interface EvalFlags extends TaskFlags {
   data?: string;
   mean?: number | number[];
   std?: number | number[];
@@ -30,6 +31,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
   if (flags.data === undefined) throw new DistillError("E_OPTION", "eval needs --data");
   if (flags.teacherLogits !== undefined && flags.teacher === undefined)
     throw new DistillError("E_OPTION", "--teacher-logits needs a --teacher");
+  const task = taskOf(flags);
   const model = await readModelFile(path);
   const fixed = fixedBatchOf(model);
   if (fixed !== undefined && flags.batch !== undefined && flags.batch !== fixed)
@@ -52,6 +54,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
         runtime,
         batch: flags.batch,
         logits,
+        task,
         teacher: teacherSays,
         onProgress: (done) => progress.update(done),
       });
@@ -87,19 +90,21 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
     io.stdout.write(`${JSON.stringify(result)}\n`);
     return exitCodes.ok;
   }
-  const { metrics } = found;
-  const rows: [string, string | undefined][] = [
-    ["top-1 accuracy", metrics.top1 === undefined ? undefined : formatPercent(metrics.top1, 2)],
-    ["top-5 accuracy", metrics.top5 === undefined ? undefined : formatPercent(metrics.top5, 2)],
-    ["loss (nats)", metrics.loss === undefined ? undefined : formatNumber(metrics.loss, 4)],
-    [
-      "agreement with the teacher",
-      metrics.agreement === undefined ? undefined : formatPercent(metrics.agreement, 2),
-    ],
-    [
-      "teacher's top-1 accuracy",
-      taught?.metrics.top1 === undefined ? undefined : formatPercent(taught.metrics.top1, 2),
-    ],
+  const measured = task.metrics.filter((key) => found.metrics[key] !== undefined);
+  const [main] = measured;
+  const rows: [string, string][] = [
+    ...measured.map((key): [string, string] => [
+      metricSpecs[key].title,
+      formatMetric(key, found.metrics[key], 2),
+    ]),
+    ...(main && taught?.metrics[main] !== undefined
+      ? [
+          [`teacher's ${metricSpecs[main].title}`, formatMetric(main, taught.metrics[main], 2)] as [
+            string,
+            string,
+          ],
+        ]
+      : []),
     [
       "time per sample",
       `${formatMilliseconds(found.msPerSample)} at batch ${Math.min(found.batch, found.samples)}`,
@@ -108,7 +113,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
     ["size", formatBytes(size.bytes)],
   ];
   io.stdout.write(`${path} on ${formatCount(found.samples)} samples of ${flags.data}\n`);
-  io.stdout.write(table(rows.filter((row): row is [string, string] => row[1] !== undefined)));
+  io.stdout.write(table(rows));
   if (recall) {
     io.stdout.write("\nrecall of each class\n");
     io.stdout.write(

@@ -47,6 +47,7 @@ function show(m: ModelDescription, all: boolean): string {
     `parameters: ${formatCount(m.parameters)} in ${formatCount(m.tensors)} tensors${statistics}\n`,
     `\ninputs\n${table(m.inputs.map(infoRow))}`,
     `\noutputs\n${table(m.outputs.map(infoRow))}`,
+    m.tasks.length > 0 ? `  for --task ${m.tasks.join(", ")}\n` : "",
     ...m.notes.map((note) => `\nnote: ${note}\n`),
     layers(m, all),
     taps(m, all),

@@ -25,12 +25,14 @@ export function number(bounds: { least?: number; above?: number; most?: number }
   };
 }
 
-/** A whole number from `least` on. */
-export function whole(least: number) {
+/** A whole number, from `least` on if that is given. */
+export function whole(least?: number) {
   return (text: string): number => {
     const value = toNumber(text);
-    if (value === undefined || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`Expected a whole number from ${least} on.`);
+    if (value === undefined || !Number.isSafeInteger(value) || (least !== undefined && value < least))
+      throw new InvalidArgumentError(
+        `Expected a whole number${least === undefined ? "" : ` from ${least} on`}.`,
+      );
     return value;
   };
 }

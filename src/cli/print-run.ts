@@ -1,13 +1,7 @@
 // Shows a training run while it goes: bar or plain lines on stderr, or every event as JSON on stdout. Prints what
 // happened; decides nothing about the run.
-import {
-  formatCount,
-  formatNumber,
-  formatPercent,
-  isFiniteNumber,
-  type MaybeNumber,
-} from "../base/format.ts";
-import type { Metrics } from "../train/evaluate.ts";
+import { formatCount, formatNumber, isFiniteNumber, type MaybeNumber } from "../base/format.ts";
+import { formatMetric, type MetricKey, type Metrics, metricKeys, metricSpecs } from "../tasks/index.ts";
 import type { DistillEvent } from "../train/events.ts";
 import type { CliIo } from "./io.ts";
 import { createProgress, type Progress } from "./progress.ts";
@@ -109,18 +103,19 @@ function lossText(losses: Readonly<Record<string, number>>): string {
   return shown.map(([name, v]) => `${name.replace(/^loss\//, "")} ${formatNumber(v)}`).join("  ");
 }
 
-/** `top-1 88.1 % (teacher 93.3 %)  top-5 99.8 %  loss 0.33  agreement 90.2 %` */
+/** `top-1 88.1 % (teacher 93.3 %)  top-5 99.8 %  loss 0.33  agreement 90.2 %`: the teacher's beside the first metric. */
 export function metricsText(
-  m: Partial<Record<keyof Metrics, MaybeNumber>>,
-  teacher: { top1?: MaybeNumber },
+  m: Partial<Record<MetricKey, MaybeNumber>>,
+  teacher: Partial<Record<MetricKey, MaybeNumber>>,
 ): string {
-  const beside = isFiniteNumber(teacher.top1) ? ` (teacher ${formatPercent(teacher.top1)})` : "";
-  return [
-    ...(m.top1 === undefined ? [] : [`top-1 ${formatPercent(m.top1)}${beside}`]),
-    ...(m.top5 === undefined ? [] : [`top-5 ${formatPercent(m.top5)}`]),
-    ...(m.loss === undefined ? [] : [`loss ${formatNumber(m.loss)}`]),
-    ...(m.agreement === undefined ? [] : [`agreement ${formatPercent(m.agreement)}`]),
-  ].join("  ");
+  const keys = (Object.keys(m) as MetricKey[]).filter((key) => metricKeys.includes(key));
+  return keys
+    .map((key, i) => {
+      const taught = i === 0 && metricSpecs[key].against === "labels" ? teacher[key] : undefined;
+      const beside = isFiniteNumber(taught) ? ` (teacher ${formatMetric(key, taught)})` : "";
+      return `${metricSpecs[key].short} ${formatMetric(key, m[key])}${beside}`;
+    })
+    .join("  ");
 }
 
 /** One event as one line; the student's bytes are told by their number. */

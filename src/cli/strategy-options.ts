@@ -8,10 +8,12 @@ import {
   ResponseDistillationStrategy,
   type SelectivityMetric,
 } from "../strategies/index.ts";
+import { type Task, taskNamed } from "../tasks/index.ts";
 import { intermediateStrategy, parseIntermediate } from "./intermediate-option.ts";
+import type { TaskFlags } from "./task-flags.ts";
 import { flagOf } from "./train-options.ts";
 
-export interface StrategyFlags {
+export interface StrategyFlags extends TaskFlags {
   teacher?: string;
   teacherLogits?: string;
   tap?: string[];
@@ -40,13 +42,13 @@ const ofTaps = ["intermediate", "metric", "selectivityWeight"] as const;
 const ofSelectivity = ["metric", "selectivityWeight"] as const;
 
 /** The strategy that the options describe; undefined without a teacher. E_OPTION for options that need others. */
-export function strategyOf(flags: StrategyFlags): AnyStrategy | undefined {
+export function strategyOf(flags: StrategyFlags, task = taskNamed()): AnyStrategy | undefined {
   if (flags.teacher === undefined) {
     for (const key of ofTeacher)
       if (flags[key] !== undefined) throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
     return undefined;
   }
-  const output = outputStrategy(flags);
+  const output = outputStrategy(flags, task);
   if (!flags.tap) {
     for (const key of ofTaps)
       if (flags[key] !== undefined)
@@ -56,8 +58,8 @@ export function strategyOf(flags: StrategyFlags): AnyStrategy | undefined {
   return withIntermediate(output, flags);
 }
 
-function outputStrategy({ temperature, alpha }: StrategyFlags): DistillationStrategy {
-  return new ResponseDistillationStrategy({
+function outputStrategy({ temperature, alpha }: StrategyFlags, task: Task): DistillationStrategy {
+  return task.strategy({
     ...(temperature !== undefined && { temperature }),
     ...(alpha !== undefined && { alpha }),
   });

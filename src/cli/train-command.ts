@@ -3,12 +3,13 @@ import type { Command } from "commander";
 import { optimizerNames } from "../optim/index.ts";
 import { scheduleNames } from "../optim/schedules.ts";
 import { weightInits } from "../prepare/weight-init.ts";
+import { metricKeys } from "../tasks/metrics.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
-import { monitors } from "../train/options.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
+import { taskOptions } from "./task-option.ts";
 
 export function addTrain(program: Command, run: RunBody): void {
   const command = program
@@ -30,10 +31,11 @@ export function addTrain(program: Command, run: RunBody): void {
     .addOption(
       option(
         "--student-logits <value>",
-        "the student's value that holds the logits [batch, classes] (default: its first output)",
+        "the student's value that holds the logits (default: its first output)",
       ),
     )
     .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
+  for (const o of taskOptions("train")) command.addOption(o);
 
   command.optionsGroup("Data:");
   for (const o of dataOptions(
@@ -158,8 +160,8 @@ export function addTrain(program: Command, run: RunBody): void {
     .addOption(
       option(
         "--monitor <metric>",
-        "what makes a student the best (default: top1; without labels agreement)",
-      ).choices(monitors),
+        "what makes a student the best, of the task's metrics (default: the first that can be measured: of a classification top1, without labels agreement)",
+      ).choices(metricKeys),
     )
     .addOption(jsonOption("print every event as one JSON object a line"));
 
@@ -179,5 +181,6 @@ Examples:
     --tap features=/layer3/relu:/stage3/relu --metric variance --selectivity-weight 0.1 --epochs 20 --out runs/b
   onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --tap early=/layer1/relu:/stage1/relu \\
     --tap late=/layer3/relu:/stage3/relu --intermediate at:tap=early --intermediate cka:weight=3,tap=late --out runs/c
+  onnx-distill train --teacher bert.onnx --student small.onnx --data tokens.npz --task token-classification --out runs/c
   onnx-distill train --student student.onnx --data mnist/ --optimizer adamw --lr 0.002 --out runs/labels
   onnx-distill train --resume --out runs/a`;

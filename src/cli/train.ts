@@ -21,6 +21,7 @@ import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts
 import { stopOnSignals } from "./stop-signals.ts";
 import { strategyOf } from "./strategy-options.ts";
 import { parseTap, projectedTaps } from "./tap-option.ts";
+import { taskOf } from "./task-flags.ts";
 import {
   asTyped,
   type KeptCommand,
@@ -41,7 +42,8 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       "E_OPTION",
       `train needs ${missing.map((key) => `--${key}`).join(" and ")}; or continue a run with --resume --out <folder>`,
     );
-  const strategy = strategyOf(flags);
+  const task = taskOf(flags);
+  const strategy = strategyOf(flags, task);
   const optimizer = optimizerOf(flags);
   // A folder that will be refused is refused before anything is opened.
   if (!flags.resume) RunFolder.refuse(out);
@@ -87,6 +89,10 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
         ...(flags.crop !== undefined && { crop: flags.crop }),
         ...(flags.variants !== undefined && { variants: flags.variants }),
       },
+      task: flags.task,
+      ignoreIndex: flags.ignoreIndex,
+      huberDelta: flags.huberDelta,
+      blankIndex: flags.blankIndex,
       studentLogits: flags.studentLogits,
       teacherLogits: flags.teacherLogits,
       out,
@@ -178,6 +184,7 @@ async function finish(f: Finished): Promise<number> {
   const label = "student";
   const { data, final } = await runReport({
     title: teacher ? "Distillation run" : "Training run",
+    task: taskOf(flags),
     command: spellCommand(flags),
     config: record.config,
     notes: f.notes,

@@ -1,6 +1,7 @@
 // How good a model is on a data set: measured on an ordinary session of its exported form.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, type Tensor } from "../base/tensor.ts";
+import { takeSamples } from "../base/samples.ts";
+import { formatShape, type Shape, type Tensor } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { type Dataset, labelTensor } from "../data/dataset.ts";
 import {
@@ -54,7 +55,7 @@ export async function evaluate(
     if (samples.length === options.batch || times.length === 0)
       times.push((performance.now() - began) / samples.length);
     checkLogitsShape(task, raw.dims, "evaluation: the logits", "--logits");
-    axis ??= findBatchAxis(raw.dims, samples.length, "evaluation: the logits");
+    axis ??= await batchAxisOf(run, inputs, raw.dims);
     const logits = batchFirst(raw, axis);
     if (logits.dims[0] !== samples.length)
       throw new DistillError(
@@ -84,6 +85,20 @@ export async function evaluate(
     predictions: all ?? new Int32Array(),
     msPerSample: sorted[sorted.length >> 1] ?? 0,
   };
+}
+
+/** Where samples and time steps are equally many, one sample fewer tells them apart. */
+async function batchAxisOf(
+  run: (inputs: readonly Tensor[]) => Promise<Tensor>,
+  inputs: readonly Tensor[],
+  dims: Shape,
+): Promise<BatchAxis> {
+  const what = "evaluation: the logits";
+  const n = inputs[0]?.dims[0] as number;
+  if (dims[0] !== dims[1] || n < 2) return findBatchAxis(dims, n, what);
+  const fewer = Array.from({ length: n - 1 }, (_, i) => i);
+  const { dims: ofFewer } = await run(inputs.map((t) => takeSamples(t, fewer)));
+  return findBatchAxis(ofFewer, n - 1, what);
 }
 
 /** Share of each class's samples that were recognised; null for a class without samples. */

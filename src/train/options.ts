@@ -10,7 +10,7 @@ import type { ScheduleOptions } from "../optim/schedules.ts";
 import { type WeightInit, weightInits } from "../prepare/weight-init.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
-import { type MetricKey, metricKeys, type TaskName, taskNamed } from "../tasks/index.ts";
+import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
@@ -111,7 +111,6 @@ export interface DistillOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export const monitors = metricKeys;
 export type Monitor = MetricKey;
 
 const keys: { [K in keyof Required<DistillOptions>]: true } = {
@@ -212,7 +211,12 @@ export function resolveOptions(o: DistillOptions) {
   const task = taskNamed(o.task, taskOptions);
   if (!o.teacher && !task.learnsFromLabels)
     throw new DistillError("E_OPTION", `distill: task ${task.name} learns from a teacher alone; give one`);
-  const monitor = o.monitor === undefined ? undefined : among("monitor", o.monitor, task.metrics);
+  const { monitor } = o;
+  if (monitor !== undefined && !task.metrics.includes(monitor))
+    throw new DistillError(
+      "E_ARGUMENT",
+      `distill: monitor "${monitor}" is no metric of task ${task.name}.${didYouMean(monitor, task.metrics)} It has ${task.metrics.join(", ")}.`,
+    );
   return {
     optimizer,
     taps,

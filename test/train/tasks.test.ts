@@ -518,7 +518,7 @@ describe("what is refused before the first step", () => {
     [
       "a metric that is another task's",
       () => collect({ ...base(p), monitor: "mse" }),
-      'distill: monitor "mse" is not known. Known: accuracy, loss, agreement.',
+      'distill: monitor "mse" is no metric of task token-classification. It has accuracy, loss, agreement.',
     ],
     [
       "a metric that cannot be measured",
