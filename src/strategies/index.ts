@@ -6,7 +6,7 @@ export type { SelectivityDistance } from "./comparison.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
 export { AttentionTransferStrategy, DEAD_ATTENTION } from "./layers/attention-transfer.ts";
 export { type ChannelStatisticsOptions, ChannelStatisticsStrategy } from "./layers/channel-statistics.ts";
-export { DEAD_NORM, type LayerOver } from "./layers/groups.ts";
+export { DEAD_NORM } from "./layers/groups.ts";
 export { HintStrategy } from "./layers/hint.ts";
 export { CenteredKernelAlignmentStrategy, type KernelAlignmentOptions } from "./layers/kernel-alignment.ts";
 export {

@@ -186,7 +186,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       );
     const projected = o.taps.filter((t) => t.project).map((t) => t.name);
     if (projected.length > 0) {
-      const learned = compiled.auxiliary.parameters.reduce((n, p) => n + p.size, 0);
+      const learned = compiled.auxiliary.parameters
+        .filter((p) => p.key.startsWith("auxiliary/projection/"))
+        .reduce((n, p) => n + p.size, 0);
       notes.push(
         `${learned} weights of projections (${projected.join(", ")}) are trained too, and left out of the student`,
       );

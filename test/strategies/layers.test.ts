@@ -6,11 +6,11 @@ import {
   ChannelStatisticsStrategy,
   HintStrategy,
   IntermediateActivations,
-  type LayerOver,
   LayerStrategyBase,
   Matrix,
   NeuronCorrelationStrategy,
   NeuronSelectivityTransferStrategy,
+  type SelectivityOver,
   SimilarityPreservingStrategy,
   type TransferKernel,
 } from "../../src/strategies/index.ts";
@@ -272,7 +272,7 @@ describe("what is refused", () => {
   const activations = (dims: number[]) => random(1, dims);
   const compare = (s: LayerStrategyBase, student: number[], teacher: number[]) => () =>
     lossOf(s, activations(student), activations(teacher));
-  const over = (o: LayerOver) => new NeuronSelectivityTransferStrategy({ over: o });
+  const over = (o: SelectivityOver) => new NeuronSelectivityTransferStrategy({ over: o });
 
   it.each([
     [
@@ -351,7 +351,7 @@ describe("what is refused", () => {
     [
       () => new CenteredKernelAlignmentStrategy({ over: "batch" as never }),
       "E_ARGUMENT",
-      /over is one of "positions", "samples", "samples-and-positions", got "batch"/,
+      /over is one of "samples-and-positions", "samples", "positions", got "batch"/,
     ],
     [
       () => new ChannelStatisticsStrategy({ deviationWeight: -1 }),

@@ -51,6 +51,19 @@ describe("in training", () => {
     expect(mean(steps.slice(-8))).toBeLessThan(0.8 * mean(steps.slice(0, 2)));
   });
 
+  it("can be all there is: a hint without a loss on outputs", async () => {
+    const events = await collect({
+      ...base,
+      teacher,
+      epochs: 4,
+      taps: [{ ...tap, project: true }],
+      strategy: layerStrategy("hint", { weight: 1 }),
+    });
+    const steps = only(events, "step");
+    expect(Object.keys(steps[0]!.losses)).toEqual(["loss", "loss/hint/features"]);
+    expect(steps.at(-1)!.losses.loss).toBeLessThan(0.7 * steps[0]!.losses.loss!);
+  });
+
   it("is refused for layers of other width where it needs a match, which names both ways out", async () => {
     const strategy = new CombinedDistillationStrategy([output, { strategy: layerStrategy("hint") }]);
     await expect(collect({ ...base, teacher, epochs: 1, taps: [tap], strategy })).rejects.toThrow(

@@ -6,7 +6,7 @@ import { neuronAxis } from "../../base/layout.ts";
 import { formatShape, sizeOf } from "../../base/tensor.ts";
 import type { Value } from "../../graph/graph.ts";
 import type { Builder } from "../../ops/builder.ts";
-import type { LayerOver } from "../../strategies/index.ts";
+import type { SelectivityOver } from "../../strategies/index.ts";
 
 /** Responses `[groups, neurons, rows]` where `neuronsFirst`, `[groups, rows, neurons]` otherwise. */
 export interface Groups {
@@ -31,7 +31,7 @@ export function layoutOf(dims: readonly number[]): Layout {
 }
 
 /** Error: `E_SHAPE` where there are fewer than `least` rows to compare. */
-export function groupsOf(b: Builder, what: string, value: Value, over: LayerOver, least = 2): Groups {
+export function groupsOf(b: Builder, what: string, value: Value, over: SelectivityOver, least = 2): Groups {
   const dims = b.dims(value);
   const { samples, neurons, positions } = layoutOf(dims);
   const rows = over === "positions" ? positions : over === "samples" ? samples : samples * positions;

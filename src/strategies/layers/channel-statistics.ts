@@ -1,7 +1,8 @@
 // Mean and spread of each neuron's responses, matched with those of the teacher's neuron of the same index: the distance
 // between layers taken for Gaussians.
 import { checkOneOf, checkWeight } from "../checks.ts";
-import { centredColumns, columnMeans, groupsOf, type LayerOver, layerOvers } from "./groups.ts";
+import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { centredColumns, columnMeans, groupsOf } from "./groups.ts";
 import {
   checkSameNeurons,
   checkSamePositions,
@@ -13,7 +14,7 @@ import {
 
 export interface ChannelStatisticsOptions extends LayerStrategyOptions {
   /** What the statistics are taken over; default "positions": sample by sample. */
-  readonly over?: LayerOver;
+  readonly over?: SelectivityOver;
   /** γ, the weight of the standard deviations against the means; finite, 0 or more; default 1. */
   readonly deviationWeight?: number;
 }
@@ -38,13 +39,13 @@ export interface ChannelStatisticsOptions extends LayerStrategyOptions {
  * ```
  */
 export class ChannelStatisticsStrategy extends LayerStrategyBase {
-  readonly over: LayerOver;
+  readonly over: SelectivityOver;
   readonly deviationWeight: number;
 
   constructor(options: ChannelStatisticsOptions = {}) {
     super(options, ["over", "deviationWeight"], 0.5);
     const { over = "positions", deviationWeight = 1 } = options;
-    this.over = checkOneOf(new.target.name, "over", over, layerOvers);
+    this.over = checkOneOf(new.target.name, "over", over, selectivityOvers);
     this.deviationWeight = checkWeight(new.target.name, "deviationWeight", deviationWeight);
   }
 

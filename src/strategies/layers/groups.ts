@@ -3,19 +3,13 @@
 import { DistillError } from "../../base/errors.ts";
 import { formatShape } from "../../base/tensor.ts";
 import type { Matrix } from "../matrix.ts";
+import type { SelectivityOver } from "../metrics/over.ts";
 
 /**
- * Which responses of a neuron are compared with each other:
- *
- * - "positions": those at the positions of one sample; a loss is taken sample by sample and averaged;
- * - "samples": one for each sample, the mean over its positions;
- * - "samples-and-positions": those at every position of every sample.
+ * Groups of rows × neurons, each row-major in float64. A group is what is compared with itself: the positions of one
+ * sample ("positions"; a loss is taken sample by sample and averaged), one mean over its positions for each sample
+ * ("samples"), or every position of every sample ("samples-and-positions").
  */
-export type LayerOver = "positions" | "samples" | "samples-and-positions";
-
-export const layerOvers = ["positions", "samples", "samples-and-positions"] as const;
-
-/** Groups of rows × neurons, each row-major in float64. */
 export interface Groups {
   readonly groups: readonly Float64Array[];
   readonly rows: number;
@@ -25,7 +19,7 @@ export interface Groups {
 }
 
 /** Error: `E_SHAPE` for fewer than `least` rows in a group. */
-export function groupsOf(what: string, m: Matrix, over: LayerOver, least = 2): Groups {
+export function groupsOf(what: string, m: Matrix, over: SelectivityOver, least = 2): Groups {
   const { columns: neurons, positions } = m;
   const samples = m.rows / positions;
   const data = Float64Array.from(m.data);
@@ -54,7 +48,7 @@ export function groupsOf(what: string, m: Matrix, over: LayerOver, least = 2): G
   return pooled(data, samples, positions, neurons);
 }
 
-const remedies: Readonly<Record<LayerOver, string>> = {
+const remedies: Readonly<Record<SelectivityOver, string>> = {
   positions: "give maps [N, C, H, W] or sequences [N, T, C]",
   samples: "use a larger batch",
   "samples-and-positions": "use a larger batch",

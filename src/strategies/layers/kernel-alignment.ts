@@ -1,6 +1,7 @@
 // Centered kernel alignment of two layers: do the same samples look alike to both? No neuron is matched with another.
 import { checkOneOf } from "../checks.ts";
-import { centredColumns, DEAD_NORM, groupsOf, type LayerOver, layerOvers } from "./groups.ts";
+import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { centredColumns, DEAD_NORM, groupsOf } from "./groups.ts";
 import {
   checkSamePositions,
   type LayerComparison,
@@ -12,7 +13,7 @@ import { product, productTN, sumOfSquares } from "./products.ts";
 
 export interface KernelAlignmentOptions extends LayerStrategyOptions {
   /** What is a sample of the representation; default "samples-and-positions". */
-  readonly over?: LayerOver;
+  readonly over?: SelectivityOver;
   /** The unbiased estimate of the three terms, for few samples and many neurons; needs 4 of them. Default false. */
   readonly debiased?: boolean;
 }
@@ -48,13 +49,13 @@ export interface KernelAlignmentOptions extends LayerStrategyOptions {
  * ```
  */
 export class CenteredKernelAlignmentStrategy extends LayerStrategyBase {
-  readonly over: LayerOver;
+  readonly over: SelectivityOver;
   readonly debiased: boolean;
 
   constructor(options: KernelAlignmentOptions = {}) {
     super(options, ["over", "debiased"]);
     const { over = "samples-and-positions", debiased = false } = options;
-    this.over = checkOneOf(new.target.name, "over", over, layerOvers);
+    this.over = checkOneOf(new.target.name, "over", over, selectivityOvers);
     this.debiased = debiased;
   }
 

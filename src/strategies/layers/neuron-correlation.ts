@@ -1,14 +1,7 @@
 // How well neurons of the student answer to the same things as neurons of the teacher.
 import { checkOneOf } from "../checks.ts";
-import {
-  centredColumns,
-  columnMeans,
-  DEAD_NORM,
-  groupsOf,
-  type LayerOver,
-  layerOvers,
-  unitColumns,
-} from "./groups.ts";
+import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { centredColumns, columnMeans, DEAD_NORM, groupsOf, unitColumns } from "./groups.ts";
 import {
   checkSameNeurons,
   checkSamePositions,
@@ -31,7 +24,7 @@ export interface NeuronCorrelationOptions extends LayerStrategyOptions {
    */
   readonly match?: CorrelationMatch;
   /** What is a sample; default "samples-and-positions". */
-  readonly over?: LayerOver;
+  readonly over?: SelectivityOver;
 }
 
 /** A standard deviation that is this small beside the mean is rounding of it. */
@@ -62,13 +55,13 @@ export const CONSTANT_RATIO = 1e-5;
  */
 export class NeuronCorrelationStrategy extends LayerStrategyBase {
   readonly match: CorrelationMatch;
-  readonly over: LayerOver;
+  readonly over: SelectivityOver;
 
   constructor(options: NeuronCorrelationOptions = {}) {
     super(options, ["match", "over"], 0.5);
     const { match = "index", over = "samples-and-positions" } = options;
     this.match = checkOneOf(new.target.name, "match", match, correlationMatches);
-    this.over = checkOneOf(new.target.name, "over", over, layerOvers);
+    this.over = checkOneOf(new.target.name, "over", over, selectivityOvers);
   }
 
   compareLayer(pair: LayerPair): LayerComparison {

@@ -2,7 +2,8 @@
 // distance of two such sets. Sets need no match, so the layers may have any numbers of neurons.
 import { DistillError } from "../../base/errors.ts";
 import { checkOneOf } from "../checks.ts";
-import { type Groups, groupsOf, type LayerOver, layerOvers, unitColumns } from "./groups.ts";
+import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { type Groups, groupsOf, unitColumns } from "./groups.ts";
 import {
   checkSamePositions,
   type LayerComparison,
@@ -24,7 +25,7 @@ export interface NeuronSelectivityTransferOptions extends LayerStrategyOptions {
   /** Default "polynomial". */
   readonly kernel?: TransferKernel;
   /** What a pattern holds; default "positions", as in the paper: a neuron's responses over one sample. */
-  readonly over?: LayerOver;
+  readonly over?: SelectivityOver;
   /**
    * σ of the Gaussian kernel: a number above 0, or "mean" (default): σ² is the mean of ‖x − y‖² over all pairs of a
    * student's and a teacher's pattern of a set, taken anew for each and a constant for the gradient.
@@ -61,7 +62,7 @@ export interface NeuronSelectivityTransferOptions extends LayerStrategyOptions {
  */
 export class NeuronSelectivityTransferStrategy extends LayerStrategyBase {
   readonly kernel: TransferKernel;
-  readonly over: LayerOver;
+  readonly over: SelectivityOver;
   readonly bandwidth: number | "mean";
 
   constructor(options: NeuronSelectivityTransferOptions = {}) {
@@ -69,7 +70,7 @@ export class NeuronSelectivityTransferStrategy extends LayerStrategyBase {
     const { kernel = "polynomial", over = "positions", bandwidth = "mean" } = options;
     const owner = new.target.name;
     this.kernel = checkOneOf(owner, "kernel", kernel, transferKernels);
-    this.over = checkOneOf(owner, "over", over, layerOvers);
+    this.over = checkOneOf(owner, "over", over, selectivityOvers);
     if (bandwidth !== "mean" && !(Number.isFinite(bandwidth) && bandwidth > 0))
       throw new DistillError(
         "E_ARGUMENT",
