@@ -67,7 +67,7 @@ describe("in training", () => {
   it("is refused for layers of other width where it needs a match, which names both ways out", async () => {
     const strategy = new CombinedDistillationStrategy([output, { strategy: layerStrategy("hint") }]);
     await expect(collect({ ...base, teacher, epochs: 1, taps: [tap], strategy })).rejects.toThrow(
-      /they have 3 and 6 neurons; .* with a loss that needs no match \(--intermediate nst, cka, sp or at\) or a learned projection \(project: true; --project features\)$/,
+      /they have 3 and 6 neurons; .* a loss that needs no match \(--intermediate nst, cka, sp or at\) or a learned projection \(project: true; --project features\)$/,
     );
   });
 
