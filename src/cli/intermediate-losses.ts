@@ -1,15 +1,9 @@
 // The losses between taps that `--intermediate` knows: their names, what they compare, and the options that may follow the
 // name. Loads nothing, so that help can list them; the strategies behind the names are intermediate-option.ts's job.
 
-/** What the text of an option becomes. */
-export type OptionKind = "number" | "text" | "switch" | "number or text";
+import { type Choosable, choiceLines } from "./choice.ts";
 
-export interface IntermediateLoss {
-  readonly summary: string;
-  /** By name as it is typed; without `weight` and `tap`, which all have. */
-  readonly options: Readonly<Record<string, OptionKind>>;
-}
-
+/** Without `weight` and `tap`, which all have. */
 export const intermediateLosses = {
   selectivity: {
     summary: "the score of each neuron (--metric), weight 0.5",
@@ -43,7 +37,7 @@ export const intermediateLosses = {
     summary: "mean and standard deviation of each neuron; weight 0.5",
     options: { over: "text", "deviation-weight": "number" },
   },
-} as const satisfies Record<string, IntermediateLoss>;
+} as const satisfies Record<string, Choosable>;
 
 export type IntermediateName = keyof typeof intermediateLosses;
 
@@ -51,14 +45,10 @@ export const intermediateNames = Object.keys(intermediateLosses) as Intermediate
 
 /** One line for each, for help. */
 export function intermediateHelp(): string {
-  const lines = Object.entries(intermediateLosses).map(([name, { summary, options }]) => {
-    const keys = Object.keys(options);
-    return `  ${name.padEnd(12)} ${summary}${keys.length > 0 ? ` (options: ${keys.join(", ")})` : ""}`;
-  });
   return `
 Losses between taps (--intermediate): the name, and options after ":", for example nst:weight=20,kernel=gaussian or
 cka:over=samples,tap=features. All have weight and tap (default: every tap); over is one of positions, samples,
 samples-and-positions. nst, cka, sp and at compare layers of any two widths; the others want equal widths, or a --project.
-${lines.join("\n")}
+${choiceLines(intermediateLosses)}
 `;
 }

@@ -1,12 +1,10 @@
 // `--student`: an ONNX file, or a JavaScript module that makes one.
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { DistillError } from "../base/errors.ts";
 import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
+import { defaultExport } from "./load-module.ts";
 
 const moduleEnding = /\.[cm]?[jt]s$/;
 
@@ -16,18 +14,7 @@ const moduleEnding = /\.[cm]?[jt]s$/;
  */
 export async function loadStudent(path: string, seed: number): Promise<Model> {
   if (!moduleEnding.test(path)) return readModelFile(path);
-  const file = resolve(path);
-  if (!existsSync(file)) throw new DistillError("E_FILE", `${path}: no such file`);
-  let made: unknown;
-  try {
-    const exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
-    made = typeof exported === "function" ? await exported(seed) : await exported;
-  } catch (cause) {
-    if (cause instanceof DistillError) throw cause;
-    throw new DistillError("E_MODEL", `${path}: the module failed: ${(cause as Error)?.message ?? cause}`, {
-      cause,
-    });
-  }
+  const made = await defaultExport(path, "E_MODEL", seed);
   if (made instanceof Uint8Array) return readModel(made, { source: path });
   if (isModel(made)) {
     modelBytes(made);

@@ -8,6 +8,18 @@ export function addLossOptions(command: Command): void {
   command
     .addOption(
       option(
+        "--loss <loss>",
+        "how outputs are compared: kd, standardized-kd, dkd, dist, wttm or ttm, with options after a colon, see below (default: kd)",
+      ),
+    )
+    .addOption(
+      option(
+        "--strategy <module>",
+        "a .js or .mjs module whose default export is a strategy of your own, or a function that makes one; in place of --loss, or beside it if it compares taps alone",
+      ),
+    )
+    .addOption(
+      option(
         "--tap <tap>",
         "[name=]teacher[:student], two values that are compared (default student: the same name); may be repeated",
         several,
@@ -42,7 +54,7 @@ export function addLossOptions(command: Command): void {
     .addOption(
       option(
         "--temperature <x>",
-        "what logits are divided by before teacher and student are compared (default: 3)",
+        "what logits are divided by before teacher and student are compared (default: that of --loss, 3 for kd)",
         number({ above: 0 }),
       ),
     )

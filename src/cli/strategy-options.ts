@@ -3,19 +3,23 @@ import { DistillError } from "../base/errors.ts";
 import {
   type AnyStrategy,
   CombinedDistillationStrategy,
-  type DistillationStrategy,
   NeuronSelectivityDistillationStrategy,
   ResponseDistillationStrategy,
   type SelectivityMetric,
+  type WeightedStrategy,
 } from "../strategies/index.ts";
+import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import { type Task, taskNamed } from "../tasks/index.ts";
 import { intermediateStrategy, parseIntermediate } from "./intermediate-option.ts";
+import { outputStrategy, parseLoss } from "./output-option.ts";
 import type { TaskFlags } from "./task-flags.ts";
 import { flagOf } from "./train-options.ts";
 
 export interface StrategyFlags extends TaskFlags {
   teacher?: string;
   teacherLogits?: string;
+  loss?: string;
+  strategy?: string;
   tap?: string[];
   project?: string[];
   intermediate?: string[];
@@ -27,6 +31,8 @@ export interface StrategyFlags extends TaskFlags {
 
 /** Options that say something about learning from a teacher only. */
 const ofTeacher = [
+  "loss",
+  "strategy",
   "tap",
   "project",
   "intermediate",
@@ -41,59 +47,105 @@ const ofTaps = ["intermediate", "metric", "selectivityWeight"] as const;
 /** Options that say something about the loss "selectivity" only. */
 const ofSelectivity = ["metric", "selectivityWeight"] as const;
 
-/** The strategy that the options describe; undefined without a teacher. E_OPTION for options that need others. */
-export function strategyOf(flags: StrategyFlags, task = taskNamed()): AnyStrategy | undefined {
+/**
+ * The strategy that the options describe; undefined without a teacher. `own` is what the module behind `--strategy` holds:
+ * it stands for `--loss` if it has a loss on outputs, and joins it if it has none; `--intermediate` joins either.
+ *
+ * Error: `E_OPTION` for options that need others, or contradict them.
+ */
+export function strategyOf(
+  flags: StrategyFlags,
+  task = taskNamed(),
+  own?: AnyStrategy,
+): AnyStrategy | undefined {
   if (flags.teacher === undefined) {
     for (const key of ofTeacher)
       if (flags[key] !== undefined) throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
     return undefined;
   }
-  const output = outputStrategy(flags, task);
-  if (!flags.tap) {
+  if (!flags.tap)
     for (const key of ofTaps)
       if (flags[key] !== undefined)
         throw new DistillError("E_OPTION", `${flagOf(key)} needs a --tap: the values to compare`);
-    return output;
-  }
-  return withIntermediate(output, flags);
+  const outputs = own ? withOwn(own, flags, task) : [outputOf(flags, task)];
+  const layers = flags.tap ? layersOf(flags, own !== undefined) : [];
+  const [output] = outputs as [WeightedStrategy, ...WeightedStrategy[]];
+  const [layer] = layers;
+  // Selectivity beside the usual loss is one strategy that has both.
+  if (layers.length === 1 && layer && isPlain(layer) && !own && isPlain(output))
+    if (
+      layer.strategy instanceof NeuronSelectivityDistillationStrategy &&
+      output.strategy.constructor === ResponseDistillationStrategy &&
+      flags.loss === undefined
+    )
+      return layer.strategy;
+  if (outputs.length === 1 && layers.length === 0 && isPlain(output)) return output.strategy;
+  return new CombinedDistillationStrategy([...outputs, ...layers]);
 }
 
-function outputStrategy({ temperature, alpha }: StrategyFlags, task: Task): DistillationStrategy {
-  return task.strategy({
+const isPlain = (s: WeightedStrategy): boolean => s.weight === undefined && s.schedule === undefined;
+
+/** The loss on outputs that `--loss` names; the task's usual one without it. */
+function outputOf({ loss, temperature, alpha }: StrategyFlags, task: Task): WeightedStrategy {
+  const shared = {
     ...(temperature !== undefined && { temperature }),
     ...(alpha !== undefined && { alpha }),
-  });
+  };
+  if (loss === undefined) return { strategy: task.strategy(shared) };
+  const choice = parseLoss(loss);
+  const { weight } = choice.options as { weight?: number };
+  return {
+    strategy: outputStrategy(loss, choice, shared),
+    ...(weight !== undefined && { weight }),
+    ...(choice.schedule && { schedule: choice.schedule }),
+  };
 }
 
-/** The loss on outputs, and every `--intermediate` on the taps. */
-function withIntermediate(output: DistillationStrategy, flags: StrategyFlags): AnyStrategy {
+/** The module's strategy, and the loss on outputs beside it where it has none. */
+function withOwn(own: AnyStrategy, flags: StrategyFlags, task: Task): WeightedStrategy[] {
+  const path = flags.strategy as string;
+  if (!hasOutputLoss(own) && !isGraphOnly(own)) return [outputOf(flags, task), { strategy: own }];
+  if (flags.loss !== undefined)
+    throw new DistillError(
+      "E_OPTION",
+      `--loss ${flags.loss}: the strategy of ${path} is a loss on outputs itself; give one of the two, or sum them in the module with CombinedDistillationStrategy`,
+    );
+  for (const key of ["temperature", "alpha"] as const) {
+    const value = flags[key];
+    if (value === undefined) continue;
+    if (isGraphOnly(own))
+      throw new DistillError(
+        "E_OPTION",
+        `${flagOf(key)}: the loss "${own.name}" of ${path} has none that could be set; set it in the module`,
+      );
+    own[key] = value;
+  }
+  return [{ strategy: own }];
+}
+
+/** Every `--intermediate`; without one, selectivity, unless a module says what the loss is. */
+function layersOf(flags: StrategyFlags, hasOwn: boolean): WeightedStrategy[] {
   const { metric, selectivityWeight, temperature, alpha } = flags;
-  const texts = flags.intermediate ?? ["selectivity"];
+  const texts = flags.intermediate ?? (hasOwn ? [] : ["selectivity"]);
   const choices = texts.map(parseIntermediate);
   if (!choices.some((c) => c.name === "selectivity"))
     for (const key of ofSelectivity)
       if (flags[key] !== undefined)
         throw new DistillError(
           "E_OPTION",
-          `${flagOf(key)} belongs to --intermediate selectivity, not to --intermediate ${texts.join(" --intermediate ")}`,
+          `${flagOf(key)} belongs to --intermediate selectivity, not to ${[...(hasOwn ? [`--strategy ${flags.strategy}`] : []), ...texts.map((t) => `--intermediate ${t}`)].join(" ")}`,
         );
-  const layers = choices.map((choice, i) => {
+  return choices.map((choice, i) => {
     const text = texts[i] as string;
-    if (choice.name !== "selectivity") return intermediateStrategy(text, choice);
     // Temperature and alpha too, so that it can stand for both losses where it is alone.
-    const options = {
-      ...defined({ metric, weight: selectivityWeight, temperature, alpha }),
-      ...choice.options,
-    };
-    return intermediateStrategy(text, { ...choice, options });
+    const shared =
+      choice.name === "selectivity" ? { metric, weight: selectivityWeight, temperature, alpha } : {};
+    const strategy = intermediateStrategy(text, {
+      ...choice,
+      options: { ...defined(shared), ...choice.options },
+    });
+    return { strategy, part: "intermediate", ...(choice.schedule && { schedule: choice.schedule }) };
   });
-  const [only] = layers;
-  if (layers.length === 1 && output.constructor === ResponseDistillationStrategy)
-    if (only instanceof NeuronSelectivityDistillationStrategy) return only;
-  return new CombinedDistillationStrategy([
-    { strategy: output },
-    ...layers.map((strategy) => ({ strategy, part: "intermediate" as const })),
-  ]);
 }
 
 function defined(options: Record<string, unknown>): Record<string, unknown> {

@@ -7,6 +7,7 @@ import { metricKeys } from "../tasks/metrics.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
+import { outputHelp } from "./output-losses.ts";
 import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
@@ -174,13 +175,15 @@ const help = `
 Taps: names of ONNX values may hold "=" and ":" themselves. The text is read in every way that it allows, and the first
 way in which both models have their value counts: first as one name for both, then split at each "=" from the left and
 at each ":" from the right. "onnx-distill inspect" lists the values.
-${intermediateHelp()}
+${outputHelp()}${intermediateHelp()}
 Examples:
   onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --out runs/a
   onnx-distill train --teacher teacher.onnx --student student.mjs --data data.npz --mean 0.5 --std 0.25 \\
     --tap features=/layer3/relu:/stage3/relu --metric variance --selectivity-weight 0.1 --epochs 20 --out runs/b
   onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --tap early=/layer1/relu:/stage1/relu \\
     --tap late=/layer3/relu:/stage3/relu --intermediate at:tap=early --intermediate cka:weight=3,tap=late --out runs/c
-  onnx-distill train --teacher bert.onnx --student small.onnx --data tokens.npz --task token-classification --out runs/c
+  onnx-distill train --teacher bert.onnx --student small.onnx --data tokens.npz --task token-classification --out runs/d
+  onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --loss dkd:non-target-weight=4 --tap features \\
+    --intermediate nst:warmup=1,decay=cosine --out runs/e
   onnx-distill train --student student.onnx --data mnist/ --optimizer adamw --lr 0.002 --out runs/labels
   onnx-distill train --resume --out runs/a`;

@@ -56,7 +56,7 @@ export interface KeptCommand {
 
 /** Options that say nothing about what a run computes: they need not be the same when it is resumed. */
 const free: readonly (keyof TrainFlags)[] = ["out", "resume", "json", "threads"];
-const paths = ["student", "teacher", "data", "evalData"] as const;
+const paths = ["student", "teacher", "strategy", "data", "evalData"] as const;
 
 export function keptCommand(flags: TrainFlags): KeptCommand {
   const options = Object.fromEntries(

@@ -15,6 +15,7 @@ import type { DistillOptions } from "../train/options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
 import type { FormedTap } from "../train/taps.ts";
 import { type CliIo, exitCodes } from "./io.ts";
+import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openPart, openTest, openTraining } from "./open-data.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
@@ -43,7 +44,8 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       `train needs ${missing.map((key) => `--${key}`).join(" and ")}; or continue a run with --resume --out <folder>`,
     );
   const task = taskOf(flags);
-  const strategy = strategyOf(flags, task);
+  const own = flags.strategy === undefined ? undefined : await loadStrategy(flags.strategy);
+  const strategy = strategyOf(flags, task, own);
   const optimizer = optimizerOf(flags);
   // A folder that will be refused is refused before anything is opened.
   if (!flags.resume) RunFolder.refuse(out);

@@ -36,7 +36,7 @@ describe("parseIntermediate", () => {
     ],
     [
       "nst:kernl=linear",
-      '--intermediate nst:kernl=linear: nst has no option "kernl". Did you mean "kernel"? Its options: weight, tap, kernel, over, bandwidth.',
+      '--intermediate nst:kernl=linear: nst has no option "kernl". Did you mean "kernel" or "end"? Its options: weight, tap, kernel, over, bandwidth, start, warmup, decay, end, final, unit.',
     ],
     ["sp:weight", '--intermediate sp:weight: "weight" should be name=value'],
     ["sp:weight=much", '--intermediate sp:weight=much: "weight=much" should be a number'],
@@ -46,11 +46,11 @@ describe("parseIntermediate", () => {
     ],
     [
       "sp:",
-      '--intermediate sp:: sp has no option "". Did you mean "weight" or "tap"? Its options: weight, tap.',
+      '--intermediate sp:: sp has no option "". Did you mean "weight", "tap" or "start"? Its options: weight, tap, start, warmup, decay, end, final, unit.',
     ],
     [
       "sp:__proto__=1",
-      '--intermediate sp:__proto__=1: sp has no option "__proto__". Its options: weight, tap.',
+      '--intermediate sp:__proto__=1: sp has no option "__proto__". Its options: weight, tap, start, warmup, decay, end, final, unit.',
     ],
   ])("refuses %s", (text, message) => {
     expect(() => parseIntermediate(text)).toThrowError(error("E_OPTION", message));
