@@ -40,7 +40,7 @@ export function addTrain(program: Command, run: RunBody): void {
 
   command.optionsGroup("Data:");
   for (const o of dataOptions(
-    "what to train on: a folder with MNIST's file names (IDX, .gz or not), an .npz file (x_train, y_train, ...), or two IDX files images,labels",
+    "what to train on: a folder with MNIST's file names (IDX, .gz or not), an .npz file (x_train, y_train, ...; for several inputs <input>_train each), or two IDX files images,labels",
   ))
     command.addOption(o);
   command

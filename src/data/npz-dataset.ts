@@ -1,8 +1,10 @@
 // An .npz archive as a data set: which array is what. Takes bytes: works in the browser too.
 import { checkKeys, DistillError } from "../base/errors.ts";
+import { isFloat, type Tensor } from "../base/tensor.ts";
 import { arrayDataset } from "./array-dataset.ts";
 import type { Dataset } from "./dataset.ts";
 import { imageDataset, type ScalingOptions } from "./image-dataset.ts";
+import { joinInputs } from "./join-inputs.ts";
 import { type ClassOptions, readLabels } from "./labels.ts";
 import { npzNames, readNpz } from "./npz.ts";
 
@@ -15,63 +17,117 @@ export interface NpzDatasetOptions extends ScalingOptions, ClassOptions {
   readonly source?: string;
 }
 
-/** Samples and labels, in the order they are looked for; upper and lower case are one. */
-const pairs: Readonly<Record<Split | "all", readonly (readonly [string, string])[]>> = {
-  train: [
-    ["x_train", "y_train"],
-    ["train_images", "train_labels"],
-  ],
-  test: [
-    ["x_test", "y_test"],
-    ["test_images", "test_labels"],
-  ],
-  all: [
-    ["x", "y"],
-    ["images", "labels"],
-  ],
+type Part = Split | "all";
+
+/** The one input without a name, and labels, in the order they are looked for; upper and lower case are one. */
+const samplesNames: Readonly<Record<Part, readonly string[]>> = {
+  train: ["x_train", "train_images"],
+  test: ["x_test", "test_images"],
+  all: ["x", "images"],
+};
+const labelsNames: Readonly<Record<Part, readonly string[]>> = {
+  train: ["y_train", "train_labels", "labels_train"],
+  test: ["y_test", "test_labels", "labels_test"],
+  all: ["y", "labels"],
 };
 
 /**
- * Reads a data set from an .npz archive with the arrays `x_train`, `y_train`, `x_test`, `y_test` (or `train_images`,
- * `train_labels`, …), or just `x`, `y` (or `images`, `labels`). Without the array of labels, a data set without labels.
- * uint8 and float samples go through `imageDataset`, 64-bit integers are passed on as they are.
+ * Reads a data set from an .npz archive. One input: `x_train`, `y_train`, `x_test`, `y_test` (or `train_images`,
+ * `train_labels`, …), or just `x`, `y` (or `images`, `labels`). Several: an array for each input of the model, named for it,
+ * with `_train` or `_test` behind, and `y_train`, `y_test`; or, where there are no parts, bare names, and `y`. Without the array
+ * of labels, a data set without labels.
  *
- * No such arrays: E_DATA. The rest as `readNpz` and `imageDataset`.
+ * Images (uint8 arrays of rank 3 and more, and the only array, if it holds uint8 or floats) go through `imageDataset`; other
+ * floats become float32; whole numbers of rank 1 and 2 and 64-bit ones (token ids, masks) are passed on as they are.
+ *
+ * No such arrays, or arrays of different lengths: E_DATA. The rest as `readNpz` and `imageDataset`.
  *
  * @example
  * const test = npzDataset(bytes, { split: "test", mean: 0.1307, std: 0.3081 });
+ * // np.savez("texts.npz", input_ids_train=ids, attention_mask_train=mask, y_train=labels)
  */
 export function npzDataset(bytes: Uint8Array, options: NpzDatasetOptions = {}): Dataset {
   const { split, source = "npz", ...rest } = options;
   checkKeys("npzDataset", options, ["split", "source", "mean", "std", "layout", "classes", "classNames"]);
   const names = npzNames(bytes, source);
-  const find = (name: string) => names.find((n) => n.toLowerCase() === name);
-  const wanted = split
-    ? [...pairs[split], ...(split === "train" ? pairs.all : [])]
-    : [...pairs.train, ...pairs.all];
-  const pair = wanted.find(([samples]) => find(samples));
-  if (!pair) {
-    const lookedFor = wanted.map(([samples, labels]) => `"${samples}" and "${labels}"`).join(", or ");
+  const wanted: Part[] = split === "test" ? ["test"] : ["train", "all"];
+  const found = wanted.map((part) => arraysOf(part, names)).find((arrays) => arrays.inputs.length > 0);
+  if (!found) {
+    const lookedFor = wanted.flatMap((part) =>
+      samplesNames[part].map((x, i) => `"${x}" and "${labelsNames[part][i]}"`),
+    );
     throw new DistillError(
       "E_DATA",
-      `${source}: no ${split ?? "training"} samples: looked for ${lookedFor}; found ${names.map((n) => `"${n}"`).join(", ") || "no arrays"}`,
+      `${source}: no ${split ?? "training"} samples: looked for ${lookedFor.join(", or ")}, or "<input>_${split ?? "train"}" for each input of the model; found ${names.map((n) => `"${n}"`).join(", ") || "no arrays"}`,
     );
   }
-  const [samplesName, labelsName] = pair.map(find);
-  const arrays = readNpz(bytes, source, [samplesName!, ...(labelsName ? [labelsName] : [])]);
-  const samples = arrays.get(samplesName!)!;
-  const labels = labelsName === undefined ? undefined : arrays.get(labelsName)!;
-  if (samples.dtype !== "int64" && samples.dtype !== "uint64")
-    return imageDataset({ ...rest, images: samples, ...(labels && { labels }), source });
+  const arrays = readNpz(bytes, source, [
+    ...found.inputs.map((i) => i.array),
+    ...(found.labels === undefined ? [] : [found.labels]),
+  ]);
+  const labels = found.labels === undefined ? undefined : (arrays.get(found.labels) as Tensor);
   const { mean, std, layout, ...classOptions } = rest;
-  if ((mean ?? std) !== undefined || (layout ?? "as-is") !== "as-is")
-    throw new DistillError(
-      "E_OPTION",
-      `${source}: "${samplesName}" is ${samples.dtype} and can't be scaled; drop mean, std and layout, or save it as uint8 or float32`,
-    );
-  return arrayDataset({
-    inputs: [samples],
-    source,
-    ...(labels && readLabels(labels, classOptions, source)),
+  const inputs = found.inputs.map((i) => ({ ...i, tensor: arrays.get(i.array) as Tensor }));
+  const [first, ...more] = inputs.map(({ name, array, tensor }) => {
+    const named = name === undefined ? {} : { name };
+    if (isImage(tensor, inputs.length === 1))
+      return imageDataset({
+        images: tensor,
+        ...named,
+        source,
+        ...(mean !== undefined && { mean }),
+        ...(std !== undefined && { std }),
+        ...(layout !== undefined && { layout }),
+      });
+    if (inputs.length === 1) refuseScaling(rest, array, tensor, source);
+    return arrayDataset({ inputs: [{ ...asFloat32(tensor), ...named }], source });
   });
+  if (inputs.length > 1 && !inputs.some((i) => isImage(i.tensor, false)))
+    refuseScaling(rest, inputs[0]?.array as string, inputs[0]?.tensor as Tensor, source);
+  return joinInputs([first as Dataset, ...more], labels && readLabels(labels, classOptions, source), source);
+}
+
+interface FoundArrays {
+  readonly inputs: readonly { readonly array: string; readonly name?: string }[];
+  readonly labels: string | undefined;
+}
+
+/** The arrays of a part, by their names alone. */
+function arraysOf(part: Part, names: readonly string[]): FoundArrays {
+  const find = (known: readonly string[]) =>
+    known.map((name) => names.find((n) => n.toLowerCase() === name)).find((n) => n !== undefined);
+  const labels = find(labelsNames[part]);
+  const unnamed = find(samplesNames[part]);
+  const ofSomePart = (name: string) => /(_(train|test)$)|(^(train|test)_)/i.test(name);
+  const inputs: { array: string; name?: string }[] = unnamed === undefined ? [] : [{ array: unnamed }];
+  // A bare array beside x may be anything.
+  for (const array of part === "all" && unnamed !== undefined ? [] : names) {
+    if (array === unnamed || array === labels) continue;
+    if (part === "all") {
+      if (!ofSomePart(array)) inputs.push({ array, name: array });
+    } else if (array.toLowerCase().endsWith(`_${part}`))
+      inputs.push({ array, name: array.slice(0, -part.length - 1) });
+  }
+  return { inputs, labels };
+}
+
+function isImage({ dtype, dims }: Tensor, alone: boolean): boolean {
+  if (dtype === "uint8") return alone || dims.length > 2;
+  if (!alone || dtype === "int64" || dtype === "uint64") return false;
+  return isFloat(dtype) || dims.length > 2;
+}
+
+function refuseScaling({ mean, std, layout }: ScalingOptions, name: string, t: Tensor, source: string): void {
+  if ((mean ?? std) === undefined && (layout ?? "auto") === "auto") return;
+  if (layout === "as-is" && (mean ?? std) === undefined) return;
+  throw new DistillError(
+    "E_OPTION",
+    `${source}: "${name}" is ${t.dtype} and can't be scaled; drop mean, std and layout, or save it as uint8 or float32`,
+  );
+}
+
+/** NumPy's own floats are float64, models' are not. */
+function asFloat32(t: Tensor): Tensor {
+  if (t.dtype !== "float64") return t;
+  return { dtype: "float32", dims: t.dims, data: Float32Array.from(t.data as Float64Array) };
 }

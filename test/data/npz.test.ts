@@ -99,14 +99,63 @@ describe("npzDataset", () => {
   });
 
   it("says what it looked for", async () => {
-    const other = npzFile({ features: [[1], [1]], y: [[1], [1]] });
+    const other = npzFile({ features_test: [[1], [1]], y: [[1], [1]] });
     expect(await failure(() => npzDataset(other, { source: "o.npz" }))).toBe(
       'E_DATA: o.npz: no training samples: looked for "x_train" and "y_train", or "train_images" and "train_labels", or ' +
-        '"x" and "y", or "images" and "labels"; found "features", "y"',
+        '"x" and "y", or "images" and "labels", or "<input>_train" for each input of the model; found "features_test", "y"',
     );
     const whole = npzFile({ x: [[1], [1]], y: [[0], [1]] });
     expect(await failure(() => npzDataset(whole, { source: "w.npz", split: "test" }))).toBe(
-      'E_DATA: w.npz: no test samples: looked for "x_test" and "y_test", or "test_images" and "test_labels"; found "x", "y"',
+      'E_DATA: w.npz: no test samples: looked for "x_test" and "y_test", or "test_images" and "test_labels", or "<input>_test" for each input of the model; found "x", "y"',
+    );
+  });
+
+  it("reads an input for each array that is named for one", async () => {
+    const texts = npzFile({
+      input_ids_train: [BigInt64Array.of(1n, 2n, 3n, 4n), [2, 2]],
+      Attention_mask_TRAIN: [Int32Array.of(1, 1, 1, 0), [2, 2]],
+      weight_train: [Float64Array.of(0.5, 2), [2]],
+      input_ids_test: [BigInt64Array.of(9n, 9n), [1, 2]],
+      y_train: [[1, 0], [2]],
+    });
+    const dataset = npzDataset(texts);
+    expect(dataset.inputs).toEqual([
+      { name: "input_ids", dims: [2], dtype: "int64" },
+      { name: "Attention_mask", dims: [2], dtype: "int32" },
+      { name: "weight", dims: [], dtype: "float32" },
+    ]);
+    const { inputs, labels } = await dataset.read([1]);
+    expect(inputs.map((t) => Array.from(t.data as ArrayLike<number | bigint>, Number))).toEqual([
+      [3, 4],
+      [1, 0],
+      [2],
+    ]);
+    expect(labels).toEqual(Int32Array.of(0));
+    expect(npzDataset(texts, { split: "test" })).toMatchObject({ length: 1, hasLabels: false });
+    expect(await failure(() => npzDataset(texts, { mean: 1 }))).toBe(
+      'E_OPTION: npz: "input_ids_train" is int64 and can\'t be scaled; drop mean, std and layout, or save it as uint8 or float32',
+    );
+  });
+
+  it("reads bare names where there are no parts, scales images and leaves masks", async () => {
+    const masked = npzFile({
+      image: [Uint8Array.of(0, 255, 255, 0), [1, 2, 2]],
+      mask: [Uint8Array.of(1, 0), [1, 2]],
+      labels: [[1], [1]],
+    });
+    const dataset = npzDataset(masked, { mean: 0.5, std: 0.5 });
+    const { inputs } = await dataset.read([0]);
+    expect(inputs.map((t) => [t.dtype, t.dims, [...(t.data as Float32Array)]])).toEqual([
+      ["float32", [1, 1, 2, 2], [-1, 1, 1, -1]],
+      ["uint8", [1, 2], [1, 0]],
+    ]);
+    expect(dataset.inputs.map((i) => i.name)).toEqual(["image", "mask"]);
+  });
+
+  it("refuses inputs of different lengths", async () => {
+    const odd = npzFile({ a_train: [[1, 2], [2]], b_train: [[1], [1]], y_train: [[1, 0], [2]] });
+    expect(await failure(() => npzDataset(odd))).toBe(
+      "E_DATA: npz: 2 samples, but b has 1; they must belong together, one for one",
     );
   });
 
