@@ -1,7 +1,7 @@
 // The commands eval, inspect and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
 import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
-import { dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
+import { choice, dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
 
@@ -19,9 +19,10 @@ export function addEval(program: Command, run: RunBody): void {
     command.addOption(o);
   command
     .addOption(
-      option("--split <part>", "which part of the data (default: test where there is one, else all)").choices(
-        ["train", "test"],
-      ),
+      choice("--split <part>", "which part of the data (default: test where there is one, else all)", [
+        "train",
+        "test",
+      ]),
     )
     .addOption(option("--teacher <model>", "an .onnx file: how far both agree is measured, too"))
     .addOption(

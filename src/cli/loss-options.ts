@@ -1,7 +1,13 @@
 // The options of `train` that say what the loss is, as the parser sees them. What they make is strategy-options.ts's job.
 import type { Command } from "commander";
 import { SelectivityMetric } from "../strategies/selectivity-metric.ts";
-import { number, option, several } from "./parse.ts";
+import {
+  selectivityDistances,
+  selectivityMatches,
+  selectivityOvers,
+  selectivityTargets,
+} from "../strategies/selectivity-words.ts";
+import { choice, number, option, several } from "./parse.ts";
 
 export function addLossOptions(command: Command): void {
   command.optionsGroup("Loss:");
@@ -40,8 +46,45 @@ export function addLossOptions(command: Command): void {
       ),
     )
     .addOption(
-      option("--metric <metric>", "how a neuron's selectivity is scored (default: variance)").choices(
+      choice(
+        "--metric <metric>",
+        "how a neuron's selectivity is scored (default: variance)",
         Object.values(SelectivityMetric),
+      ),
+    )
+    .addOption(
+      choice(
+        "--over <samples>",
+        "what a score is taken over: every position of every sample, samples (their positions averaged), or the positions of each sample (default: samples-and-positions)",
+        selectivityOvers,
+      ),
+    )
+    .addOption(
+      choice(
+        "--match <way>",
+        "which neuron's score is compared with which: the same index's, the same rank's, or that of the one that answers most like it; the latter two match unequal numbers of neurons (default: index)",
+        selectivityMatches,
+      ),
+    )
+    .addOption(
+      choice(
+        "--target <scores>",
+        "the teacher's scores: of the same batch, or of the whole training set, measured once (default: batch)",
+        selectivityTargets,
+      ),
+    )
+    .addOption(
+      choice(
+        "--distance <name>",
+        "how two scores are compared; relative: squared, over the mean square of the teacher's (default: squared)",
+        selectivityDistances,
+      ),
+    )
+    .addOption(
+      option(
+        "--selectivity-momentum <x>",
+        "of the running mean over batches that the student's scores are taken from, 0 to less than 1; 0: each batch by itself (default: 0)",
+        number({ least: 0, below: 1 }),
       ),
     )
     .addOption(

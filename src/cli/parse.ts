@@ -1,25 +1,29 @@
 // Values of options as text -> checked values, and the few options that several commands share. Every refusal says
 // what would have been right.
 import { InvalidArgumentError, Option } from "commander";
+import { didYouMean } from "../base/errors.ts";
 
-/** A finite number; `least` and `above` are bounds, with and without the bound itself. */
-export function number(bounds: { least?: number; above?: number; most?: number } = {}) {
-  const { least, above, most } = bounds;
+/** A finite number; `least` and `most` are bounds with, `above` and `below` without the bound itself. */
+export function number(bounds: { least?: number; above?: number; most?: number; below?: number } = {}) {
+  const { least, above, most, below } = bounds;
   const wanted =
     least !== undefined && most !== undefined
       ? ` from ${least} to ${most}`
-      : above !== undefined
-        ? ` above ${above}`
-        : least !== undefined
-          ? ` from ${least} on`
-          : "";
+      : least !== undefined && below !== undefined
+        ? ` from ${least} to less than ${below}`
+        : above !== undefined
+          ? ` above ${above}`
+          : least !== undefined
+            ? ` from ${least} on`
+            : "";
   return (text: string): number => {
     const value = toNumber(text);
     const fits =
       value !== undefined &&
       (least === undefined || value >= least) &&
       (above === undefined || value > above) &&
-      (most === undefined || value <= most);
+      (most === undefined || value <= most) &&
+      (below === undefined || value < below);
     if (!fits) throw new InvalidArgumentError(`Expected a number${wanted}.`);
     return value;
   };
@@ -63,6 +67,15 @@ function toNumber(text: string): number | undefined {
 }
 
 /** An option whose value is checked by `parse`. */
+/** An option whose value is one of a few words; another is refused with the nearest. */
+export function choice(flags: string, description: string, known: readonly string[]): Option {
+  // The parser after the choices: help lists them, and the refusal is ours.
+  return new Option(flags, description).choices(known).argParser((text: string) => {
+    if (known.includes(text)) return text;
+    throw new InvalidArgumentError(`Allowed choices are ${known.join(", ")}.${didYouMean(text, known)}`);
+  });
+}
+
 export function option<T>(
   flags: string,
   description: string,

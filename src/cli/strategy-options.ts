@@ -5,7 +5,11 @@ import {
   CombinedDistillationStrategy,
   NeuronSelectivityDistillationStrategy,
   ResponseDistillationStrategy,
+  type SelectivityDistance,
+  type SelectivityMatch,
   type SelectivityMetric,
+  type SelectivityOver,
+  type SelectivityTarget,
   type WeightedStrategy,
 } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
@@ -24,28 +28,39 @@ export interface StrategyFlags extends TaskFlags {
   project?: string[];
   intermediate?: string[];
   metric?: SelectivityMetric;
+  over?: SelectivityOver;
+  match?: SelectivityMatch;
+  target?: SelectivityTarget;
+  distance?: SelectivityDistance;
+  selectivityMomentum?: number;
   selectivityWeight?: number;
   temperature?: number;
   alpha?: number;
 }
 
+/** Options that say something about the loss "selectivity" only. */
+const ofSelectivity = [
+  "metric",
+  "over",
+  "match",
+  "target",
+  "distance",
+  "selectivityMomentum",
+  "selectivityWeight",
+] as const;
+/** Options that say something about taps only. */
+const ofTaps = ["intermediate", ...ofSelectivity] as const;
 /** Options that say something about learning from a teacher only. */
 const ofTeacher = [
   "loss",
   "strategy",
   "tap",
   "project",
-  "intermediate",
-  "metric",
-  "selectivityWeight",
+  ...ofTaps,
   "temperature",
   "alpha",
   "teacherLogits",
 ] as const;
-/** Options that say something about taps only. */
-const ofTaps = ["intermediate", "metric", "selectivityWeight"] as const;
-/** Options that say something about the loss "selectivity" only. */
-const ofSelectivity = ["metric", "selectivityWeight"] as const;
 
 /**
  * The strategy that the options describe; undefined without a teacher. `own` is what the module behind `--strategy` holds:
@@ -125,7 +140,8 @@ function withOwn(own: AnyStrategy, flags: StrategyFlags, task: Task): WeightedSt
 
 /** Every `--intermediate`; without one, selectivity, unless a module says what the loss is. */
 function layersOf(flags: StrategyFlags, hasOwn: boolean): WeightedStrategy[] {
-  const { metric, selectivityWeight, temperature, alpha } = flags;
+  const { metric, over, match, target, distance, temperature, alpha } = flags;
+  const [weight, momentum] = [flags.selectivityWeight, flags.selectivityMomentum];
   const texts = flags.intermediate ?? (hasOwn ? [] : ["selectivity"]);
   const choices = texts.map(parseIntermediate);
   if (!choices.some((c) => c.name === "selectivity"))
@@ -139,7 +155,9 @@ function layersOf(flags: StrategyFlags, hasOwn: boolean): WeightedStrategy[] {
     const text = texts[i] as string;
     // Temperature and alpha too, so that it can stand for both losses where it is alone.
     const shared =
-      choice.name === "selectivity" ? { metric, weight: selectivityWeight, temperature, alpha } : {};
+      choice.name === "selectivity"
+        ? { metric, over, match, target, distance, momentum, weight, temperature, alpha }
+        : {};
     const strategy = intermediateStrategy(text, {
       ...choice,
       options: { ...defined(shared), ...choice.options },

@@ -8,7 +8,7 @@ import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { outputHelp } from "./output-losses.ts";
-import { dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
+import { choice, dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
 
@@ -66,16 +66,12 @@ export function addTrain(program: Command, run: RunBody): void {
   command
     .addOption(option("--epochs <n>", "passes over the data (default: 10)", whole(1)))
     .addOption(option("--batch <n>", "samples per step (default: 128)", whole(1)))
-    .addOption(
-      option("--optimizer <name>", "what turns gradients into steps (default: sgd)").choices(optimizerNames),
-    )
+    .addOption(choice("--optimizer <name>", "what turns gradients into steps (default: sgd)", optimizerNames))
     .addOption(
       option("--lr <x>", "learning rate (default: 0.1 for sgd, 0.001 for adamw)", number({ least: 0 })),
     )
     .addOption(
-      option("--schedule <name>", "how the learning rate falls (default: cosine, to 0)").choices(
-        scheduleNames,
-      ),
+      choice("--schedule <name>", "how the learning rate falls (default: cosine, to 0)", scheduleNames),
     )
     .addOption(
       option("--warmup <n>", "steps over which the learning rate rises first (default: 0)", whole(0)),
@@ -104,20 +100,22 @@ export function addTrain(program: Command, run: RunBody): void {
       ),
     )
     .addOption(
-      option(
+      choice(
         "--init <how>",
         "keep: the student's weights as they are; otherwise fresh ones, except for frozen ones (default: keep)",
-      ).choices(weightInits),
+        weightInits,
+      ),
     )
     .option(
       "--insert-batchnorm",
       "train with a BatchNormalization after each convolution, and fold it into the convolution's weights in student.onnx",
     )
     .addOption(
-      option(
+      choice(
         "--batch-norm <mode>",
         "train: statistics of the batch, running ones updated; frozen: running ones as they are (default: train)",
-      ).choices(["train", "frozen"]),
+        ["train", "frozen"],
+      ),
     )
     .addOption(
       option(
@@ -131,16 +129,18 @@ export function addTrain(program: Command, run: RunBody): void {
   command.optionsGroup("Teacher's outputs, where they repeat:");
   command
     .addOption(
-      option(
+      choice(
         "--teacher-cache <place>",
         "where they are kept: memory, disk (a file that is gone after the run), off (the teacher runs at every step), auto: memory up to 2 GiB, then disk (default: auto)",
-      ).choices(cachePlaces),
+        cachePlaces,
+      ),
     )
     .addOption(
-      option(
+      choice(
         "--teacher-cache-type <type>",
         "float16 takes half the room, rounded (default: float32)",
-      ).choices(cacheTypes),
+        cacheTypes,
+      ),
     );
 
   command.optionsGroup("Run:");
@@ -159,10 +159,11 @@ export function addTrain(program: Command, run: RunBody): void {
     )
     .addOption(option("--log-every <n>", "steps between lines in metrics.jsonl (default: 10)", whole(1)))
     .addOption(
-      option(
+      choice(
         "--monitor <metric>",
         "what makes a student the best, of the task's metrics (default: the first that can be measured: of a classification top1, without labels agreement)",
-      ).choices(metricKeys),
+        metricKeys,
+      ),
     )
     .addOption(jsonOption("print every event as one JSON object a line"));
 

@@ -1,11 +1,7 @@
 // How far the student's scores are from the teacher's: the distance of matched pairs, its mean, and its derivative.
 import type { Pairs } from "./match.ts";
 import { FLOOR_SQUARED } from "./metrics/metric.ts";
-
-/** What a pair of scores contributes; see {@link compareScores}. */
-export type SelectivityDistance = "squared" | "absolute" | "relative";
-
-export const selectivityDistances = ["squared", "absolute", "relative"] as const;
+import type { SelectivityDistance } from "./selectivity-words.ts";
 
 /** Below this mean square of the teacher's scores the relative distance does not grow any more. */
 export const LEAST_MEAN_SQUARE = 1e-6;
@@ -17,14 +13,8 @@ export interface Compared {
 }
 
 /**
- * The mean over the pairs of
- *
- * - squared: (s − t)²;
- * - absolute: |s − t|, of derivative 0 at 0;
- * - relative: (s − t)² over the mean of t² over the pairs (or 1e-6 where that is more), so that a weight means about
- *   the same for every metric: 1 is the loss of a student whose scores are all 0.
- *
- * Scores of several classes `[classes × neurons]` are summed over the classes.
+ * The mean over the pairs of what {@link SelectivityDistance} says, each pair with its share. Scores of several classes
+ * `[classes × neurons]` are summed over the classes.
  */
 export function compareScores(
   student: Float64Array,

@@ -2,7 +2,6 @@
 export { DistillError, type ErrorCode } from "../base/errors.ts";
 export { ResponseCorrelation } from "./assignment.ts";
 export { CombinedDistillationStrategy, type StrategyPart, type WeightedStrategy } from "./combined.ts";
-export type { SelectivityDistance } from "./comparison.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
 export { AttentionTransferStrategy, DEAD_ATTENTION } from "./layers/attention-transfer.ts";
 export { type ChannelStatisticsOptions, ChannelStatisticsStrategy } from "./layers/channel-statistics.ts";
@@ -28,10 +27,8 @@ export {
   type TransferKernel,
 } from "./layers/neuron-selectivity-transfer.ts";
 export { DEAD_SIMILARITY, SimilarityPreservingStrategy } from "./layers/similarity-preserving.ts";
-export type { SelectivityMatch } from "./match.ts";
 export { type FloatArray, Matrix, type MatrixLike } from "./matrix.ts";
 export { RESPONSE_FLOOR } from "./metrics/metric.ts";
-export type { SelectivityOver } from "./metrics/over.ts";
 export { DEAD_NEURON_MEAN } from "./metrics/peak-to-average.ts";
 export { RELATIVE_STEEPNESS, RELATIVE_THRESHOLD } from "./metrics/relative-sparsity.ts";
 export { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "./metrics/sparsity.ts";
@@ -55,7 +52,13 @@ export {
   sparsityScores,
   varianceScores,
 } from "./selectivity-metric.ts";
-export type { NeuronSelectivityOptions, SelectivityTarget } from "./selectivity-options.ts";
+export type { NeuronSelectivityOptions } from "./selectivity-options.ts";
+export type {
+  SelectivityDistance,
+  SelectivityMatch,
+  SelectivityOver,
+  SelectivityTarget,
+} from "./selectivity-words.ts";
 export type {
   AnyStrategy,
   DistillationStrategy,

@@ -1,11 +1,6 @@
 // Which score of the student is compared with which of the teacher's, and how much each such pair counts.
 import { DistillError } from "../base/errors.ts";
 
-/** How the neurons of two layers are matched. */
-export type SelectivityMatch = "index" | "rank" | "assignment";
-
-export const selectivityMatches = ["index", "rank", "assignment"] as const;
-
 /** Pairs of scores; `share` are whole numbers that sum to `total`, or one each where undefined. */
 export interface Pairs {
   readonly student: Int32Array;

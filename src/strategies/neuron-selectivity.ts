@@ -4,28 +4,26 @@
 import { DistillError } from "../base/errors.ts";
 import { ResponseCorrelation } from "./assignment.ts";
 import { checkClasses, checkSameShape } from "./checks.ts";
-import { type Compared, compareScores, normalizeProfiles, type SelectivityDistance } from "./comparison.ts";
+import { type Compared, compareScores, normalizeProfiles } from "./comparison.ts";
 import { IntermediateActivations } from "./intermediate-activations.ts";
-import {
-  checkAssignment,
-  type Pairs,
-  pairByAssignment,
-  pairByIndex,
-  pairByRank,
-  type SelectivityMatch,
-} from "./match.ts";
+import { checkAssignment, type Pairs, pairByAssignment, pairByIndex, pairByRank } from "./match.ts";
 import { type FloatArray, type Matrix, type MatrixLike, matrixFromRows, zerosLike } from "./matrix.ts";
 import type { Metric, Parts } from "./metrics/metric.ts";
-import { checkComparable, type SelectivityOver } from "./metrics/over.ts";
+import { checkComparable } from "./metrics/over.ts";
 import { ResponseDistillationStrategy } from "./response-strategy.ts";
 import { blend, type RunningMoments } from "./running-moments.ts";
 import type { SelectivityMetric } from "./selectivity-metric.ts";
 import {
   type NeuronSelectivityOptions,
   resolveSelectivity,
-  type SelectivityTarget,
   selectivityOptionKeys,
 } from "./selectivity-options.ts";
+import type {
+  SelectivityDistance,
+  SelectivityMatch,
+  SelectivityOver,
+  SelectivityTarget,
+} from "./selectivity-words.ts";
 import type { IntermediateActivationStrategy } from "./strategy.ts";
 
 /**

@@ -3,8 +3,9 @@ import { checkKeys, DistillError } from "../base/errors.ts";
 import { checkClasses, checkNotEmpty } from "./checks.ts";
 import { type MatrixLike, matrixFromTensor } from "./matrix.ts";
 import type { Metric, Parts } from "./metrics/metric.ts";
-import { checkComparable, type SelectivityOver } from "./metrics/over.ts";
+import { checkComparable } from "./metrics/over.ts";
 import { metricFor, type SelectivityMetric } from "./selectivity-metric.ts";
+import type { SelectivityOver } from "./selectivity-words.ts";
 
 export interface SelectivityAccumulatorOptions {
   readonly metric: SelectivityMetric;

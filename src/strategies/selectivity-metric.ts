@@ -8,7 +8,7 @@ import { kurtosis } from "./metrics/kurtosis.ts";
 import { lifetimeSparseness } from "./metrics/lifetime-sparseness.ts";
 import { logVariance } from "./metrics/log-variance.ts";
 import type { Metric } from "./metrics/metric.ts";
-import { checkComparable, metricOver, type SelectivityOver, selectivityOvers } from "./metrics/over.ts";
+import { checkComparable, metricOver } from "./metrics/over.ts";
 import { peakToAverage } from "./metrics/peak-to-average.ts";
 import { populationSparseness } from "./metrics/population-sparseness.ts";
 import { relativeDeviation } from "./metrics/relative-deviation.ts";
@@ -16,6 +16,7 @@ import { relativeSparsity } from "./metrics/relative-sparsity.ts";
 import { softPeak } from "./metrics/soft-peak.ts";
 import { sparsity } from "./metrics/sparsity.ts";
 import { variance } from "./metrics/variance.ts";
+import { type SelectivityOver, selectivityOvers } from "./selectivity-words.ts";
 
 /**
  * How selectivity is scored over B samples. Activations are a, their mean μ, ε = 1e-3 (RESPONSE_FLOOR: what counts as

@@ -1,17 +1,18 @@
 // The options of the selectivity loss, checked once: what is scored, over what, and how scores are compared.
 import { DistillError } from "../base/errors.ts";
 import { checkLayerName, checkOneOf, checkWeight } from "./checks.ts";
-import { type SelectivityDistance, selectivityDistances } from "./comparison.ts";
-import { type SelectivityMatch, selectivityMatches } from "./match.ts";
 import type { Metric } from "./metrics/metric.ts";
-import type { SelectivityOver } from "./metrics/over.ts";
 import type { ResponseOptions } from "./response-strategy.ts";
 import { metricFor, SelectivityMetric } from "./selectivity-metric.ts";
-
-/** Which of the teacher's scores are the target: those of the same batch, or those of the whole training set. */
-export type SelectivityTarget = "batch" | "dataset";
-
-export const selectivityTargets = ["batch", "dataset"] as const;
+import {
+  type SelectivityDistance,
+  type SelectivityMatch,
+  type SelectivityOver,
+  type SelectivityTarget,
+  selectivityDistances,
+  selectivityMatches,
+  selectivityTargets,
+} from "./selectivity-words.ts";
 
 export interface NeuronSelectivityOptions extends ResponseOptions {
   /** The layer to compare, by its name in the activations; not blank; default "default". */

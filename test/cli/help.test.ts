@@ -51,7 +51,19 @@ describe("a wrong call is one line", () => {
     ],
     [
       ["train", "--optimizer", "adam"],
-      "2 error: option '--optimizer <name>' argument 'adam' is invalid. Allowed choices are sgd, adamw.",
+      "2 error: option '--optimizer <name>' argument 'adam' is invalid. Allowed choices are sgd, adamw. Did you mean \"adamw\"?",
+    ],
+    [
+      ["train", "--metric", "lifetime-sparsness"],
+      '2 error: option \'--metric <metric>\' argument \'lifetime-sparsness\' is invalid. Allowed choices are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "lifetime-sparseness", "population-sparseness" or "relative-sparsity"?',
+    ],
+    [
+      ["train", "--over", "sample"],
+      "2 error: option '--over <samples>' argument 'sample' is invalid. Allowed choices are samples-and-positions, samples, positions. Did you mean \"samples\" or \"samples-and-positions\"?",
+    ],
+    [
+      ["train", "--selectivity-momentum", "1"],
+      "2 error: option '--selectivity-momentum <x>' argument '1' is invalid. Expected a number from 0 to less than 1.",
     ],
     [
       ["inspect", "m.onnx", "--size", "height"],
@@ -109,6 +121,6 @@ describe("start-up", () => {
     follow(resolve("src/cli/main.ts"));
     expect(seen.size).toBeGreaterThan(8);
     expect([...seen].filter((f) => /src\/(onnx|runtime|report|compile|autodiff|nn)\//.test(f))).toEqual([]);
-    expect([...packages].sort()).toEqual(["commander", "fastest-levenshtein", "node:fs"]);
+    expect([...packages].sort()).toEqual(["commander", "fastest-levenshtein", "munkres", "node:fs"]);
   });
 });

@@ -100,6 +100,39 @@ describe("strategyOf", () => {
       });
   });
 
+  it("the flags of selectivity are its options, which those after the colon replace", () => {
+    const made = (intermediate?: string[]) =>
+      strategyOf({
+        ...flags,
+        metric: "kurtosis",
+        over: "samples",
+        match: "rank",
+        target: "dataset",
+        distance: "relative",
+        selectivityMomentum: 0.9,
+        ...(intermediate && { intermediate }),
+      });
+    const wanted = {
+      metric: "kurtosis",
+      over: "samples",
+      match: "rank",
+      target: "dataset",
+      distance: "relative",
+      momentum: 0.9,
+    };
+    expect(made()).toMatchObject(wanted);
+    expect(made(["selectivity:over=positions,momentum=0"])).toMatchObject({
+      ...wanted,
+      over: "positions",
+      momentum: 0,
+    });
+    const two = made(["selectivity", "selectivity:metric=variance"]) as CombinedDistillationStrategy;
+    expect(two.parts.slice(1).map((p) => p.strategy)).toMatchObject([
+      wanted,
+      { ...wanted, metric: "variance" },
+    ]);
+  });
+
   it("others stand beside the loss on outputs, in their order, selectivity with its layers alone", () => {
     const strategy = strategyOf({
       ...flags,
@@ -128,9 +161,37 @@ describe("strategyOf", () => {
       { ...flags, intermediate: ["sp", "at"], metric: "variance" as const },
       "--metric belongs to --intermediate selectivity, not to --intermediate sp --intermediate at",
     ],
+    [
+      { ...flags, intermediate: ["sp"], selectivityMomentum: 0.5 },
+      "--selectivity-momentum belongs to --intermediate selectivity, not to --intermediate sp",
+    ],
+    [{ teacher: "t.onnx", target: "dataset" as const }, "--target needs a --tap: the values to compare"],
   ])("refuses %j", (given, message) => {
     expect(() => strategyOf(given)).toThrowError(error("E_OPTION", message));
   });
+});
+
+it("a run by rank, against the teacher's scores over the training set, resumes with its options", async () => {
+  const { at } = world();
+  const args = ["--metric", "lifetime-sparseness", "--match", "rank", "--target", "dataset"];
+  const { code, err } = await cli(
+    trainArgs(at, "rank", "--epochs", "1", ...args, "--selectivity-momentum", "0.5", "--over", "samples"),
+  );
+  expect([code, err]).toEqual([0, expect.stringContaining("top-1")]);
+  const { config } = JSON.parse(readFileSync(at("rank/run.json"), "utf8")) as {
+    config: { strategy: object };
+  };
+  expect(config.strategy).toMatchObject({
+    metric: "lifetime-sparseness",
+    over: "samples",
+    match: "rank",
+    target: "dataset",
+    momentum: 0.5,
+  });
+  const refused = await cli(["train", "--resume", "--out", at("rank"), "--match", "index"]);
+  expect(refused.err).toContain("was begun with --match rank, now it is --match index");
+  const html = readFileSync(at("rank/report.html"), "utf8");
+  expect(html).toContain("features</code>, lifetime-sparseness");
 });
 
 it("a run: every term is logged, and it is known again on --resume", async () => {

@@ -2,8 +2,8 @@
 import { sizeOf, tensor } from "../../base/tensor.ts";
 import { int, typeOf, type Value } from "../../graph/graph.ts";
 import type { Builder } from "../../ops/builder.ts";
-import { LEAST_MEAN_SQUARE, type SelectivityDistance } from "../../strategies/comparison.ts";
-import { RESPONSE_FLOOR } from "../../strategies/index.ts";
+import { LEAST_MEAN_SQUARE } from "../../strategies/comparison.ts";
+import { RESPONSE_FLOOR, type SelectivityDistance } from "../../strategies/index.ts";
 import { overlaps } from "../../strategies/match.ts";
 
 /** Pairs of scores along the last axis, and their shares, which sum to 1; where undefined, `count` equal ones. */

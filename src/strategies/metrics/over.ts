@@ -3,12 +3,8 @@ import { DistillError } from "../../base/errors.ts";
 import { formatShape } from "../../base/tensor.ts";
 import { checkNotEmpty, checkTwoSamples, throwOverflow } from "../checks.ts";
 import { type FloatArray, Matrix } from "../matrix.ts";
+import type { SelectivityOver } from "../selectivity-words.ts";
 import { averagedScores, type Metric } from "./metric.ts";
-
-/** What counts as a sample of a map [N, C, H, W] or a sequence [N, T, C]. */
-export type SelectivityOver = "samples-and-positions" | "samples" | "positions";
-
-export const selectivityOvers = ["samples-and-positions", "samples", "positions"] as const;
 
 const ways: Readonly<Record<SelectivityOver, (metric: Metric) => Metric>> = {
   "samples-and-positions": (metric) => metric,
