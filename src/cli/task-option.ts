@@ -2,15 +2,13 @@
 // task-flags.ts's job: help must not load it.
 import type { Option } from "commander";
 import { defaultTask, taskInfos, taskNames } from "../tasks/names.ts";
-import { number, option, whole } from "./parse.ts";
+import { choice, number, option, whole } from "./parse.ts";
 
 /** `--huber-delta` is of training alone. */
 export function taskOptions(use: "train" | "eval"): Option[] {
   const summaries = taskNames.map((n) => `${n} (${taskInfos[n].summary})`).join(", ");
   return [
-    option("--task <task>", `what the outputs mean: ${summaries} (default: ${defaultTask})`).choices(
-      taskNames,
-    ),
+    choice("--task <task>", `what the outputs mean: ${summaries} (default: ${defaultTask})`, taskNames),
     option(
       "--ignore-index <n>",
       "of tasks with class indices: the label whose row does not count (default: -100; of classification, none)",

@@ -1,7 +1,7 @@
 // Mean and spread of each neuron's responses, matched with those of the teacher's neuron of the same index: the distance
 // between layers taken for Gaussians.
 import { checkOneOf, checkWeight } from "../checks.ts";
-import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { type SelectivityOver, selectivityOvers } from "../selectivity-words.ts";
 import { centredColumns, columnMeans, groupsOf } from "./groups.ts";
 import {
   checkSameNeurons,

@@ -3,7 +3,7 @@
 import { DistillError } from "../../base/errors.ts";
 import { formatShape } from "../../base/tensor.ts";
 import type { Matrix } from "../matrix.ts";
-import type { SelectivityOver } from "../metrics/over.ts";
+import type { SelectivityOver } from "../selectivity-words.ts";
 
 /**
  * Groups of rows × neurons, each row-major in float64. A group is what is compared with itself: the positions of one

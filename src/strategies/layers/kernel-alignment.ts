@@ -1,6 +1,6 @@
 // Centered kernel alignment of two layers: do the same samples look alike to both? No neuron is matched with another.
 import { checkOneOf } from "../checks.ts";
-import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { type SelectivityOver, selectivityOvers } from "../selectivity-words.ts";
 import { centredColumns, DEAD_NORM, groupsOf } from "./groups.ts";
 import {
   checkSamePositions,

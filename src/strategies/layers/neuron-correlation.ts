@@ -1,6 +1,6 @@
 // How well neurons of the student answer to the same things as neurons of the teacher.
 import { checkOneOf } from "../checks.ts";
-import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { type SelectivityOver, selectivityOvers } from "../selectivity-words.ts";
 import { centredColumns, columnMeans, DEAD_NORM, groupsOf, unitColumns } from "./groups.ts";
 import {
   checkSameNeurons,

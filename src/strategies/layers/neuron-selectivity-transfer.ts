@@ -2,7 +2,7 @@
 // distance of two such sets. Sets need no match, so the layers may have any numbers of neurons.
 import { DistillError } from "../../base/errors.ts";
 import { checkOneOf } from "../checks.ts";
-import { type SelectivityOver, selectivityOvers } from "../metrics/over.ts";
+import { type SelectivityOver, selectivityOvers } from "../selectivity-words.ts";
 import { type Groups, groupsOf, unitColumns } from "./groups.ts";
 import {
   checkSamePositions,
