@@ -52,7 +52,9 @@ describe("train", () => {
       "fresh weights (xavier, seed 0) in 5 constants",
       "BatchNormalization after 2 of 2 convolutions while training, folded into their weights in the exported student",
     ];
-    const report = readFileSync(at("a/report.html"), "utf8").replaceAll("&#34;", '"');
+    const report = readFileSync(at("a/report.html"), "utf8")
+      .replaceAll("&#34;", '"')
+      .replaceAll("&#39;", "'");
     for (const note of said) {
       expect(err).toContain(`note: ${note}\n`);
       expect(report.includes(note.slice(1)), note).toBe(true);
