@@ -58,7 +58,8 @@ export function addInspect(program: Command, run: RunBody): void {
     .description(
       "Shows inputs, outputs, opsets, parameters and layers of a model with their shapes, which values make good taps, and which ops can be differentiated. The shapes come from one run on made-up inputs.",
     )
-    .argument("<model>", "the .onnx file")
+    .argument("<model>", "the .onnx file; the teacher's, where a student follows")
+    .argument("[student]", "a second .onnx file: shows which values of both would be compared, and how")
     .addOption(
       option(
         "--batch <n>",
@@ -81,10 +82,11 @@ export function addInspect(program: Command, run: RunBody): void {
 Examples:
   onnx-distill inspect teacher.onnx
   onnx-distill inspect detector.onnx --size height=64 --size width=256 --all
-  onnx-distill inspect student.onnx --json`,
+  onnx-distill inspect student.onnx --json
+  onnx-distill inspect teacher.onnx student.onnx`,
     )
-    .action((model: string, flags) =>
-      run(async (io) => (await import("./inspect.ts")).inspectCommand(model, flags, io)),
+    .action((model: string, student: string | undefined, flags) =>
+      run(async (io) => (await import("./inspect.ts")).inspectCommand(model, student, flags, io)),
     );
 }
 

@@ -1,25 +1,21 @@
 // A model -> what `inspect` tells of it, as plain data. Runs the model once for the shapes; a model that cannot be run is
 // described all the same, without them.
 import { DistillError } from "../base/errors.ts";
-import { neuronAxis } from "../base/layout.ts";
 import { isFloat, type Shape, type TensorType } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { modelOrigin } from "../onnx/model-origin.ts";
-import { activationOps } from "../ops/activation.ts";
 import { tableKey } from "../ops/builder.ts";
 import { isPrimitive, isRefusal, notDifferentiable, zero } from "../ops/define.ts";
 import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
-import { normalizationOps } from "../ops/normalization.ts";
-import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
-import { poolingOps } from "../ops/pooling.ts";
 import { describeLogits, logitsOf } from "../prepare/logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "../prepare/normalization.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
 import { type TaskName, tasksOfRank } from "../tasks/index.ts";
 import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
 
@@ -43,7 +39,7 @@ export interface ModelDescription {
   readonly batch: number;
   readonly layers: readonly Layer[];
   /** In the graph's order. */
-  readonly taps: readonly TapSuggestion[];
+  readonly taps: readonly TapCandidate[];
   readonly ops: readonly OpUse[];
   readonly notes: readonly string[];
 }
@@ -56,16 +52,6 @@ export interface Layer {
   readonly shape?: Shape;
   readonly parameters: number;
   readonly gradient: Gradient;
-}
-
-export interface TapSuggestion {
-  readonly name: string;
-  readonly shape: Shape;
-  readonly neurons: number;
-  /** Positions of a map or a sequence; 1 for a vector. */
-  readonly samplesPerImage: number;
-  /** The last one of its resolution. */
-  readonly suggested: boolean;
 }
 
 export interface OpUse {
@@ -137,7 +123,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     statistics,
     batch,
     layers,
-    taps: tapsOf(model, types, known, batch),
+    taps: tapCandidates(model, { types, known, batch }),
     ops: opsOf(model, layers),
     notes,
   };
@@ -186,51 +172,4 @@ function opsOf(model: Model, layers: readonly Layer[]): OpUse[] {
     uses.set(key, { op, count: 1, gradient: kind, ...(note !== undefined && { note }) });
   });
   return [...uses.values()].sort((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1));
-}
-
-/** Ops whose outputs are a layer's answer: activations, normalisations, pools, and the sums of residual branches. */
-const tapOps = new Set([
-  ...[...activationOps, ...normalizationOps, ...fusedNormalizationOps, ...poolingOps].map((d) =>
-    tableKey(d.op, "domain" in d ? d.domain : ""),
-  ),
-  "Add",
-]);
-
-/**
- * Values that hold neurons: float, with the batch in front, rank 2 to 4, made by an op of `tapOps`, and not an output
- * of the model. The last of each resolution (the sizes of space, or of time) is suggested.
- */
-function tapsOf(
-  model: Model,
-  types: ReadonlyMap<Value, TensorType>,
-  known: ReadonlyMap<Value, unknown>,
-  batch: number,
-): TapSuggestion[] {
-  const found: { value: Value; shape: Shape; stage: string }[] = [];
-  const constants = model.graph.constants;
-  for (const node of model.graph.nodes) {
-    const value = node.outputs[0];
-    const type = value && types.get(value);
-    if (!value || !type || known.has(value) || model.graph.outputs.includes(value)) continue;
-    const { dims, dtype } = type;
-    if (!isFloat(dtype) || dims.length < 2 || dims.length > 4 || dims[0] !== batch) continue;
-    if (!tapOps.has(tableKey(node.op, node.domain))) continue;
-    // A sum with a constant is a bias, not two branches.
-    if (node.op === "Add" && node.inputs.some((x) => x && constants.has(x))) continue;
-    const axis = neuronAxis(dims.length);
-    const stage = dims.filter((_, i) => i !== 0 && i !== axis).join("x") || "vector";
-    found.push({ value, shape: dims, stage });
-  }
-  const last = new Map(found.map((f) => [f.stage, f]));
-  return found.map(({ value, shape, stage }) => {
-    const neurons = shape[neuronAxis(shape.length)] as number;
-    const elements = shape.slice(1).reduce((a, b) => a * b, 1);
-    return {
-      name: value.name,
-      shape,
-      neurons,
-      samplesPerImage: neurons === 0 ? 0 : elements / neurons,
-      suggested: last.get(stage)?.value === value,
-    };
-  });
 }

@@ -3,9 +3,11 @@ import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount } from "../base/format.ts";
 import { formatShape } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
+import type { Model } from "../onnx/model.ts";
 import { readModelFile } from "../onnx/read-model-file.ts";
 import { nodeRuntime } from "../runtime/ort-node.ts";
 import { describeModel, type Gradient, type ModelDescription } from "./describe-model.ts";
+import { pairModels, showPairs } from "./inspect-pairs.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { table } from "./table.ts";
 
@@ -19,24 +21,44 @@ export interface InspectFlags {
 /** Longer lists are folded without --all. */
 const longList = 30;
 
-export async function inspectCommand(path: string, flags: InspectFlags, io: CliIo): Promise<number> {
-  const model = await readModelFile(path);
-  const names = model.inputs.flatMap((i) => i.dims.map((d, axis) => (d === "?" ? `${i.name}[${axis}]` : d)));
-  for (const name of Object.keys(flags.size ?? {}))
-    if (!names.includes(name)) {
-      const open = names.filter((d) => typeof d === "string");
-      throw new DistillError(
-        "E_OPTION",
-        `${path}: no input leaves a dimension "${name}" open; open are: ${open.join(", ") || "none"}`,
-      );
-    }
-  const found = await describeModel(model, {
+/** One model, or the values of a teacher and a student that would be compared. */
+export async function inspectCommand(
+  path: string,
+  student: string | undefined,
+  flags: InspectFlags,
+  io: CliIo,
+): Promise<number> {
+  const first = await readModelFile(path);
+  const second = student === undefined ? undefined : await readModelFile(student);
+  checkSizes(second ? [first, second] : [first], Object.keys(flags.size ?? {}));
+  const found = await describe(first, flags);
+  if (second) {
+    const pairs = pairModels(found, await describe(second, flags));
+    io.stdout.write(flags.json ? `${JSON.stringify(pairs)}\n` : showPairs(pairs));
+  } else io.stdout.write(flags.json ? `${JSON.stringify(found)}\n` : show(found, flags.all === true));
+  return exitCodes.ok;
+}
+
+function describe(model: Model, flags: InspectFlags): Promise<ModelDescription> {
+  return describeModel(model, {
     runtime: nodeRuntime,
     ...(flags.batch !== undefined && { batch: flags.batch }),
     ...(flags.size && { sizes: flags.size }),
   });
-  io.stdout.write(flags.json ? `${JSON.stringify(found)}\n` : show(found, flags.all === true));
-  return exitCodes.ok;
+}
+
+/** E_OPTION for a size of a dimension that no input leaves open. */
+function checkSizes(models: readonly Model[], given: readonly string[]): void {
+  const names = models.flatMap((m) =>
+    m.inputs.flatMap((i) => i.dims.map((d, axis) => (d === "?" ? `${i.name}[${axis}]` : d))),
+  );
+  const wrong = given.find((name) => !names.includes(name));
+  if (wrong === undefined) return;
+  const open = [...new Set(names.filter((d) => typeof d === "string"))];
+  throw new DistillError(
+    "E_OPTION",
+    `${models.map((m) => m.source).join(" and ")}: no input leaves a dimension "${wrong}" open; open are: ${open.join(", ") || "none"}`,
+  );
 }
 
 function show(m: ModelDescription, all: boolean): string {
@@ -82,11 +104,11 @@ function taps(m: ModelDescription, all: boolean): string {
     t.suggested ? "*" : "",
     t.name,
     formatShape(t.shape),
-    `${formatCount(t.neurons)} neurons x ${formatCount(t.samplesPerImage)} per sample`,
+    `${formatCount(t.neurons)} neurons x ${formatCount(t.positions)} per sample`,
   ]);
   const more = m.taps.length - shown.length;
   const rest = more > 0 ? `  and ${formatCount(more)} more that can be tapped (--all shows them)\n` : "";
-  return `\ntaps (* the last value at each resolution: a good place to compare neurons)\n${table(rows)}${rest}`;
+  return `\ntaps (* good places to compare neurons: the last block of each resolution, or some of a transformer)\n${table(rows)}${rest}`;
 }
 
 const meaning: Record<Gradient, string> = {

@@ -27,7 +27,7 @@ export function addLossOptions(command: Command): void {
     .addOption(
       option(
         "--tap <tap>",
-        "[name=]teacher[:student], two values that are compared (default student: the same name); may be repeated",
+        "[name=]teacher[:student], two values that are compared (default student: the same name); may be repeated; auto: pairs are chosen by depth and resolution, as --intermediate, --metric and --selectivity-weight do by themselves (default: none)",
         several,
       ),
     )

@@ -48,7 +48,7 @@ const ofSelectivity = [
   "selectivityMomentum",
   "selectivityWeight",
 ] as const;
-/** Options that say something about taps only. */
+/** Options that say something about taps only: any of them asks for taps, which are chosen where no --tap names them. */
 const ofTaps = ["intermediate", ...ofSelectivity] as const;
 /** Options that say something about learning from a teacher only. */
 const ofTeacher = [
@@ -78,12 +78,9 @@ export function strategyOf(
       if (flags[key] !== undefined) throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
     return undefined;
   }
-  if (!flags.tap)
-    for (const key of ofTaps)
-      if (flags[key] !== undefined)
-        throw new DistillError("E_OPTION", `${flagOf(key)} needs a --tap: the values to compare`);
+  const compares = flags.tap !== undefined || ofTaps.some((key) => flags[key] !== undefined);
   const outputs = own ? withOwn(own, flags, task) : [outputOf(flags, task)];
-  const layers = flags.tap ? layersOf(flags, own !== undefined) : [];
+  const layers = compares ? layersOf(flags, own !== undefined) : [];
   const [output] = outputs as [WeightedStrategy, ...WeightedStrategy[]];
   const [layer] = layers;
   // Selectivity beside the usual loss is one strategy that has both.

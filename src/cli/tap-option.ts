@@ -26,6 +26,31 @@ export function parseTap(text: string, teacher: NameSet, student: NameSet): Name
   return one.at(-1) ?? plain(text);
 }
 
+export interface TapTexts {
+  readonly tap?: readonly string[];
+  /** Names of taps. */
+  readonly project?: readonly string[];
+}
+
+/**
+ * What all `--tap` and `--project` options together ask for; undefined without a `--tap`. `auto` alone, unless both
+ * models have a value of that name, leaves the choice to distill().
+ *
+ * Errors: E_OPTION for `auto` beside others, E_NAME for a `--project` that no `--tap` has.
+ */
+export function parseTaps(
+  { tap, project = [] }: TapTexts,
+  teacher: NameSet,
+  student: NameSet,
+): NamedTap[] | "auto" | undefined {
+  const automatic = tap?.includes("auto") && !(teacher.has("auto") && student.has("auto"));
+  if (automatic && tap && tap.length > 1)
+    throw new DistillError("E_OPTION", "--tap auto chooses every tap; leave it out, or the others");
+  const named = automatic ? [] : (tap ?? []).map((text) => parseTap(text, teacher, student));
+  const taps = projectedTaps(named, project);
+  return automatic ? "auto" : tap && taps;
+}
+
 /** The taps with a learned projection on those that `--project` names. */
 export function projectedTaps(taps: readonly NamedTap[], names: readonly string[]): NamedTap[] {
   const known = taps.map((t) => t.name);

@@ -21,7 +21,7 @@ import { openPart, openTest, openTraining } from "./open-data.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
 import { strategyOf } from "./strategy-options.ts";
-import { parseTap, projectedTaps } from "./tap-option.ts";
+import { parseTaps } from "./tap-option.ts";
 import { taskOf } from "./task-flags.ts";
 import {
   asTyped,
@@ -53,10 +53,7 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
   const student = await loadStudent(studentPath, flags.seed ?? 0);
   const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
-  const taps = projectedTaps(
-    (flags.tap ?? []).map((text) => parseTap(text, (teacher as Model).graph, student.graph)),
-    flags.project ?? [],
-  );
+  const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
   const data = await openTraining(dataPath, flags);
   const evaluation =
     flags.evalData === undefined

@@ -7,6 +7,7 @@ import { activationOps } from "../ops/activation.ts";
 import { tableKey } from "../ops/builder.ts";
 import { movementOps } from "../ops/movement.ts";
 import { normalizationOps } from "../ops/normalization.ts";
+import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
 import { softmaxOps } from "../ops/softmax.ts";
 import { flowTo } from "./flow.ts";
@@ -15,12 +16,14 @@ import { neuronAxisOf } from "./neuron-layout.ts";
 export interface TapCandidate {
   readonly name: string;
   readonly shape: Shape;
+  /** The axis of `shape` that counts neurons. */
+  readonly axis: number;
   readonly neurons: number;
   /** Sizes of the axes of positions: height and width, time; empty for a vector, and for a map of one position. */
   readonly resolution: Shape;
   /** Positions of one sample. */
   readonly positions: number;
-  /** Weighted layers up to it, as a share of those up to the output, in [0, 1]. */
+  /** Weighted layers up to it, as a share of those up to the deepest candidate, in [0, 1]. */
   readonly depth: number;
   /** Everything flows through it: the end of a block, or of a layer in a plain chain. */
   readonly block: boolean;
@@ -45,7 +48,7 @@ export const mostSuggested = 4;
 
 /** Ops whose outputs are a layer's answer: activations, normalisations, pools, and the sums of residual branches. */
 const answers = new Set([
-  ...[...activationOps, ...normalizationOps, ...poolingOps]
+  ...[...activationOps, ...normalizationOps, ...fusedNormalizationOps, ...poolingOps]
     .filter((d) => !softmaxOps.includes(d))
     .map((d) => tableKey(d.op, d.domain)),
   "Add",
@@ -55,6 +58,7 @@ const answers = new Set([
 const merging = new Set(["Add", "Sum", "com.microsoft::SkipLayerNormalization"]);
 const movement = new Set(movementOps.map((d) => tableKey(d.op, d.domain)));
 
+/** `depth` counts layers here. */
 interface Found extends Omit<TapCandidate, "end" | "suggested"> {
   readonly merge: boolean;
 }
@@ -72,7 +76,9 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
   const deepest = Math.max(1, flow.depth.get(target) ?? 1);
   const outputs = new Set(model.graph.outputs);
   const last = o.types.get(target)?.dims;
-  const found: Found[] = [];
+  const all: Found[] = [];
+  const replaced = new Set<Found>();
+  let before: Found | undefined;
   for (const node of flow.nodes) {
     const value = node.outputs[0];
     const type = value && o.types.get(value);
@@ -92,26 +98,34 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
     const candidate: Found = {
       name: value.name,
       shape: dims,
+      axis,
       neurons: dims[axis] as number,
       resolution: positions === 1 ? [] : resolution,
       positions,
-      depth: layers / deepest,
+      depth: layers,
       block,
       merge,
     };
-    const before = found.at(-1);
+    if (!block) {
+      all.push(candidate);
+      continue;
+    }
     // One candidate for a layer: a later cut takes the place of the earlier ones that no weights divide from it.
-    if (block && before?.block && before.depth === candidate.depth && sameShape(before.shape, dims))
-      found[found.length - 1] = { ...candidate, merge: merge || before.merge };
-    else if (!(block && before?.depth === candidate.depth && isRelayout(node, o.types)))
-      found.push(candidate);
+    const sameLayer = before?.depth === layers;
+    const replaces = sameLayer && before !== undefined && sameShape(before.shape, dims);
+    if (sameLayer && !replaces && isRelayout(node, o.types)) continue;
+    if (replaces) replaced.add(before as Found);
+    before = replaces && before?.merge ? { ...candidate, merge: true } : candidate;
+    all.push(before);
   }
+  const found = all.filter((f) => !replaced.has(f));
   const runs = runsOf(found);
   const ends = new Set(runs.flatMap(blockEnds));
   const good = new Set(goodPlaces(found, runs));
+  const most = Math.max(1, ...found.map((f) => f.depth));
   return found.map((f) => {
     const { merge, ...rest } = f;
-    return { ...rest, end: ends.has(f), suggested: good.has(f) };
+    return { ...rest, depth: f.depth / most, end: ends.has(f), suggested: good.has(f) };
   });
 }
 

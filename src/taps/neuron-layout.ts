@@ -10,6 +10,7 @@ import type { OpDefinition } from "../ops/define.ts";
 import { elementwiseOps } from "../ops/elementwise.ts";
 import { linearOps } from "../ops/linear.ts";
 import { normalizationOps } from "../ops/normalization.ts";
+import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
 
 const keys = (ops: readonly OpDefinition[]): string[] => ops.map((d) => tableKey(d.op, d.domain));
@@ -17,7 +18,7 @@ const second = new Set(keys([...convolutionOps, ...poolingOps]));
 const last = new Set(keys(linearOps));
 /** The axes of the output are those of the inputs, in meaning and order. */
 const inherited = new Set([
-  ...keys([...elementwiseOps, ...activationOps, ...normalizationOps]),
+  ...keys([...elementwiseOps, ...activationOps, ...normalizationOps, ...fusedNormalizationOps]),
   ...["Concat", "Pad", "Resize", "Slice", "Split", "Upsample"],
 ]);
 const reshapes = new Set(["Flatten", "Reshape", "Squeeze", "Unsqueeze"]);

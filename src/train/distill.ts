@@ -21,6 +21,7 @@ import type { AnyStrategy } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
 import { metricSpecs, rowsShape } from "../tasks/index.ts";
 import { allLosses, arrayLoss, seeded, withSeeds } from "./array-strategy.ts";
+import { chooseTaps } from "./automatic-taps.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { describeStrategy } from "./describe-strategy.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
@@ -56,16 +57,25 @@ import { fillCache, planCache, type TeacherCache } from "./teacher-cache.ts";
  * ```
  */
 export async function* distill(options: DistillOptions): AsyncGenerator<DistillEvent, void> {
-  const o = resolveOptions(options);
+  const given = resolveOptions(options);
   const began = performance.now();
   const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
   const opened = await openModel(options.student, "student");
   const { data } = options;
   const strategy = options.teacher
-    ? (options.strategy ?? defaultStrategy(o.task, o.taps.length > 0))
+    ? (options.strategy ?? defaultStrategy(given.task, given.automaticTaps || given.taps.length > 0))
     : undefined;
+  if (strategy) checkOutputs(strategy, given.task);
+  const file =
+    options.teacher && typeof options.teacher !== "function"
+      ? await openModel(options.teacher, "teacher")
+      : undefined;
+  const chosen =
+    given.automaticTaps && file && strategy
+      ? await chooseTaps({ ...options, teacher: file, student: opened, runtime, strategy })
+      : { taps: given.taps, notes: [] };
+  const o: Resolved = { ...given, taps: chosen.taps };
   if (strategy) {
-    checkOutputs(strategy, o.task);
     checkLayers(
       strategy,
       o.taps.map((t) => t.name),
@@ -81,11 +91,10 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   if (options.evaluation) feederFor(opened, options.evaluation);
 
   const sample = await data.read(orders(0)[0] as Uint32Array);
-  const taught = await openTeacher(options, o, runtime, sample);
-  const given = taught.teacher;
-  const held: { release(): Promise<void> }[] = given ? [given] : [];
+  const taught = await openTeacher(options, file, o, runtime, sample);
+  const held: { release(): Promise<void> }[] = taught.teacher ? [taught.teacher] : [];
   try {
-    const said = await given?.run(sample.inputs);
+    const said = await taught.teacher?.run(sample.inputs);
     const prepared = await prepareStudent(opened, {
       runtime,
       batch: o.batch,
@@ -103,7 +112,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       student: prepared.model,
       types: prepared.observation.types,
       taught: said?.taps ?? {},
-      teacherAxis: (value, rank) => given?.neuronAxis(value, rank),
+      teacherAxis: (value, rank) => taught.teacher?.neuronAxis(value, rank),
     });
     const forms = new FormRunner(
       new Map(taps.map((t) => [t.name, t.forms?.teacher ?? {}])),
@@ -111,7 +120,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       o.target,
     );
     held.push(forms);
-    const teacher = given && formedTeacher(given, forms);
+    const teacher = taught.teacher && formedTeacher(taught.teacher, forms);
     const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
     const useLabels = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
     const use = { task: o.task, inLoss: useLabels };
@@ -178,7 +187,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let bestMetrics: Metrics = checkpoint ? metricsAt(run as RunFolder, bestStep) : {};
     let bestStudent: Uint8Array | undefined;
 
-    const notes = [...taught.notes, ...prepared.notes, ...tapNotes];
+    const notes = [...taught.notes, ...prepared.notes, ...chosen.notes, ...tapNotes];
     const left = data.length - stepsPerEpoch * o.batch;
     if (left > 0)
       notes.push(
@@ -450,15 +459,15 @@ interface OpenedTeacher {
 
 async function openTeacher(
   options: DistillOptions,
+  file: Model | undefined,
   o: Resolved,
   runtime: Runtime,
   sample: SampleBatch,
 ): Promise<OpenedTeacher> {
   const { teacher, data } = options;
-  if (!teacher) return { teacher: undefined, notes: [], record: null };
   if (typeof teacher === "function")
     return { teacher: functionTeacher(teacher, o.taps, o.task), notes: [], record: null };
-  const file = await openModel(teacher, "teacher");
+  if (!file) return { teacher: undefined, notes: [], record: null };
   const { model, logits, notes } = await prepareTeacher(file, {
     runtime,
     batch: o.batch,

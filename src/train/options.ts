@@ -12,6 +12,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
+import { comparesTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
 export interface Tap {
@@ -41,7 +42,11 @@ export interface DistillOptions {
   readonly evaluation?: Dataset | undefined;
   /** Default: the task's loss on outputs, and with taps that of NeuronSelectivityDistillationStrategy on them. */
   readonly strategy?: AnyStrategy | undefined;
-  readonly taps?: readonly Tap[] | undefined;
+  /**
+   * What is compared inside the models; "auto": pairs are chosen by depth and resolution, and told before training.
+   * Default: "auto" where a strategy is given that compares taps and the teacher is a model, otherwise none.
+   */
+  readonly taps?: readonly Tap[] | "auto" | undefined;
   /** What the logits mean and how labels are read; default "classification". */
   readonly task?: TaskName | undefined;
   /** Of tasks with class indices: a label whose row does not count. Default: -100, and none for "classification". */
@@ -188,7 +193,8 @@ export function resolveOptions(o: DistillOptions) {
     throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
   const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
   const seed = o.seed ?? 0;
-  const taps = (o.taps ?? []).map((t) => {
+  const automaticTaps = isAutomatic(o);
+  const taps = (o.taps === "auto" ? [] : (o.taps ?? [])).map((t) => {
     const name = t.name ?? t.student ?? t.teacher;
     checkKeys(`distill: tap "${name}"`, t, ["name", "teacher", "student", "project"]);
     const { project = false } = t;
@@ -219,6 +225,7 @@ export function resolveOptions(o: DistillOptions) {
     );
   return {
     optimizer,
+    automaticTaps,
     taps,
     task,
     taskOptions,
@@ -242,6 +249,23 @@ export function resolveOptions(o: DistillOptions) {
     teacherCacheBytes: o.teacherCacheBytes ?? 2 ** 31,
     target: targets[among("target", o.target ?? "cpu", Object.keys(targets) as TargetName[])],
   };
+}
+
+function isAutomatic({ taps, teacher, strategy }: DistillOptions): boolean {
+  if (taps === undefined)
+    return (
+      strategy !== undefined &&
+      comparesTaps(strategy) &&
+      teacher !== undefined &&
+      typeof teacher !== "function"
+    );
+  if (taps !== "auto") return false;
+  if (typeof teacher === "function")
+    throw new DistillError(
+      "E_OPTION",
+      'distill: taps "auto" need a teacher that is a model; name what the teacher function gives: taps: [{ teacher: "…", student: "…" }]',
+    );
+  return true;
 }
 
 export type Resolved = ReturnType<typeof resolveOptions>;

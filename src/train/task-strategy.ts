@@ -7,7 +7,7 @@ import {
   type DistillationStrategy,
   NeuronSelectivityDistillationStrategy,
 } from "../strategies/index.ts";
-import { hasOutputLoss } from "../strategies/strategy.ts";
+import { hasIntermediateLoss, hasOutputLoss } from "../strategies/strategy.ts";
 import type { Task } from "../tasks/index.ts";
 
 /** The task's loss on outputs; and, `withTaps`, the selectivity of the taps' neurons. */
@@ -39,4 +39,9 @@ export function checkOutputs(strategy: AnyStrategy, task: Task): void {
       `task ${task.name} has outputs "${task.outputs}", ${s.constructor.name} is made for "${s.outputs}"; take ${task.strategy({}).constructor.name}, or override outputs in a class of your own`,
     );
   }
+}
+
+/** Whether the strategy compares values inside the models, and so is no use without taps. */
+export function comparesTaps(strategy: AnyStrategy): boolean {
+  return strategyParts(strategy).some((p) => p.part !== "output" && hasIntermediateLoss(p.strategy));
 }

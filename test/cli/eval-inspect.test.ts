@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { tensor } from "../../src/base/tensor.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { bandsNpz, cli, refusal, world } from "./helpers.ts";
@@ -125,19 +126,37 @@ describe("inspect", () => {
       parameters: number;
       batch: number;
       layers: { op: string; shape: number[]; parameters: number }[];
-      taps: { name: string; neurons: number; samplesPerImage: number; suggested: boolean }[];
+      taps: { name: string; neurons: number; positions: number; suggested: boolean }[];
       ops: { op: string; count: number; gradient: string }[];
     }>(out);
     expect(found.batch).toBe(3);
     expect(found.layers.every((l) => l.shape[0] === 3)).toBe(true);
     expect(found.layers.reduce((n, l) => n + l.parameters, 0)).toBe(found.parameters);
     expect(found.taps.filter((t) => t.suggested)).toEqual([
-      { name: "relu1", shape: [3, 6, 8, 8], neurons: 6, samplesPerImage: 64, suggested: true },
-      { name: "features", shape: [3, 6, 4, 4], neurons: 6, samplesPerImage: 16, suggested: true },
-      { name: "late", shape: [3, 8, 2, 2], neurons: 8, samplesPerImage: 4, suggested: true },
-      expect.objectContaining({ neurons: 8, samplesPerImage: 1 }),
+      expect.objectContaining({ name: "relu1", shape: [3, 6, 8, 8], axis: 1, neurons: 6, positions: 64 }),
+      expect.objectContaining({ name: "features", shape: [3, 6, 4, 4], neurons: 6, resolution: [4, 4] }),
+      expect.objectContaining({ name: "late", shape: [3, 8, 2, 2], neurons: 8, positions: 4, depth: 1 }),
+      expect.objectContaining({ neurons: 8, positions: 1, resolution: [] }),
     ]);
     expect(found.ops.every((o) => o.gradient === "yes")).toBe(true);
+  });
+
+  it("shows which values of two models would be compared, and how to ask for them", async () => {
+    const { at } = world();
+    const args = ["inspect", at("teacher.onnx"), at("student.onnx")];
+    const { code, out, err } = await cli(args);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out.replaceAll(at(""), "")).toMatchSnapshot();
+    const found = parsed<{ pairs: { teacher: { name: string }; student: { name: string } }[] }>(
+      (await cli([...args, "--json"])).out,
+    );
+    expect(found.pairs.map((p) => [p.teacher.name, p.student.name])).toEqual([
+      ["features", "features"],
+      ["late", "late"],
+    ]);
+    expect(await refusal([...args, "--size", "height=3"])).toMatch(
+      /teacher\.onnx and .*student\.onnx: no input leaves a dimension "height" open; open are: batch$/,
+    );
   });
 
   it("tells which ops can and cannot be differentiated, and folds shape arithmetic", async () => {
@@ -190,16 +209,19 @@ describe("inspect", () => {
     const { at } = world();
     const graph = new Graph("long", [["", 17]]);
     let x = graph.addInput("x", { dtype: "float32", dims: [2, 4] });
-    for (let i = 0; i < 40; i++)
+    const w = graph.addConstant("w", tensor("float32", new Array(16).fill(0.5), [4, 4]));
+    for (let i = 0; i < 20; i++) {
+      x = graph.addNode({ op: "MatMul", name: `m${i}`, inputs: [x, w], outputs: [`z${i}`] }).outputs[0]!;
       x = graph.addNode({ op: "Relu", name: `r${i}`, inputs: [x], outputs: [`y${i}`] }).outputs[0]!;
+    }
     graph.addOutput(x);
     writeFileSync(at("long.onnx"), writeGraph(graph));
     const folded = (await cli(["inspect", at("long.onnx")])).out;
     expect(folded).toContain("10 more");
-    expect(folded).not.toContain("r20 ");
-    expect(folded).toContain("and 38 more that can be tapped");
+    expect(folded).not.toContain("r10 ");
+    expect(folded).toContain("and 15 more that can be tapped");
     const all = (await cli(["inspect", at("long.onnx"), "--all"])).out;
     expect(all).not.toContain(" more");
-    expect(all).toContain("r20 ");
+    expect(all).toContain("r10 ");
   });
 });

@@ -78,8 +78,8 @@ describe("a wrong call is one line", () => {
       "2 error: --alpha needs a --teacher",
     ],
     [
-      ["train", "--student", "s", "--data", "d", "--out", "a", "--teacher", "t", "--metric", "variance"],
-      "2 error: --metric needs a --tap: the values to compare",
+      ["train", "--student", "s", "--data", "d", "--out", "a", "--metric", "variance"],
+      "2 error: --metric needs a --teacher",
     ],
     [
       ["train", "--student", "s", "--data", "d", "--out", "a", "--optimizer", "adamw", "--no-nesterov"],

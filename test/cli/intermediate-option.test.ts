@@ -4,7 +4,11 @@ import { describe, expect, it } from "vitest";
 import { intermediateLosses, intermediateNames } from "../../src/cli/intermediate-losses.ts";
 import { intermediateStrategy, parseIntermediate } from "../../src/cli/intermediate-option.ts";
 import { strategyOf } from "../../src/cli/strategy-options.ts";
-import { CombinedDistillationStrategy } from "../../src/strategies/index.ts";
+import {
+  CombinedDistillationStrategy,
+  NeuronSelectivityDistillationStrategy,
+  ResponseDistillationStrategy,
+} from "../../src/strategies/index.ts";
 import { describeStrategy } from "../../src/train/describe-strategy.ts";
 import { cli, trainArgs, world } from "./helpers.ts";
 
@@ -154,8 +158,14 @@ describe("strategyOf", () => {
     expect(parts[3]!.strategy).toMatchObject({ targetLayerName: "features" });
   });
 
+  it("any option that compares layers asks for taps, which are chosen where none is named", () => {
+    const teacher = "t.onnx";
+    expect(strategyOf({ teacher, intermediate: ["sp"] })).toBeInstanceOf(CombinedDistillationStrategy);
+    expect(strategyOf({ teacher, metric: "variance" })).toBeInstanceOf(NeuronSelectivityDistillationStrategy);
+    expect(strategyOf({ teacher, alpha: 0.5 })).toBeInstanceOf(ResponseDistillationStrategy);
+  });
+
   it.each([
-    [{ teacher: "t.onnx", intermediate: ["sp"] }, "--intermediate needs a --tap: the values to compare"],
     [{ intermediate: ["sp"] }, "--intermediate needs a --teacher"],
     [
       { ...flags, intermediate: ["sp", "at"], metric: "variance" as const },

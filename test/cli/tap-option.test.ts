@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseTap, projectedTaps } from "../../src/cli/tap-option.ts";
+import { parseTap, parseTaps, projectedTaps } from "../../src/cli/tap-option.ts";
 
 const parse = (text: string, teacher: string[], student: string[]) =>
   Object.values(parseTap(text, new Set(teacher), new Set(student)));
@@ -56,5 +56,33 @@ describe("projectedTaps", () => {
     expect(() => projectedTaps([], ["late"])).toThrow(
       "--project late: no --tap has that name. There is no tap.",
     );
+  });
+});
+
+describe("parseTaps", () => {
+  const models = (...names: string[]) => [new Set(names), new Set(names)] as const;
+
+  it("leaves the choice to distill() for auto alone, and has none without --tap", () => {
+    expect(parseTaps({ tap: ["auto"] }, ...models("a"))).toBe("auto");
+    expect(parseTaps({}, ...models("a"))).toBeUndefined();
+    expect(() => parseTaps({ tap: ["a", "auto"] }, ...models("a"))).toThrow(
+      "--tap auto chooses every tap; leave it out, or the others",
+    );
+  });
+
+  it("takes auto for a value's name where both models have one", () => {
+    expect(parseTaps({ tap: ["auto"] }, ...models("auto"))).toEqual([
+      { name: "auto", teacher: "auto", student: "auto" },
+    ]);
+  });
+
+  it("projects named taps only", () => {
+    expect(parseTaps({ tap: ["a"], project: ["a"] }, ...models("a"))).toEqual([
+      { name: "a", teacher: "a", student: "a", project: true },
+    ]);
+    for (const tap of [undefined, ["auto"]])
+      expect(() => parseTaps({ ...(tap && { tap }), project: ["a"] }, ...models("a"))).toThrow(
+        "--project a: no --tap has that name. There is no tap.",
+      );
   });
 });

@@ -90,6 +90,24 @@ describe("train", () => {
     expect(final.selectivity).toBeUndefined();
   });
 
+  it("chooses taps where an option asks for selectivity and no --tap names them", async () => {
+    const { at } = world();
+    const args = trainArgs(at, "a", "--epochs", "1", "--metric", "sparsity");
+    const without = args.filter((a, i) => a !== "--tap" && args[i - 1] !== "--tap");
+    const { code, err } = await cli(without);
+    expect(code).toBe(0);
+    expect(err).toContain('note: tap "features" was chosen (--tap names others): [6,4,4] of the student');
+    const { config, final } = json<{
+      config: { taps: { name: string }[] };
+      final: { selectivity: { tap: string }[] };
+    }>(at("a/run.json"));
+    expect(config.taps.map((t) => t.name)).toEqual(["features", "late"]);
+    expect(new Set(final.selectivity.map((s) => s.tap))).toEqual(new Set(["features", "late"]));
+    expect(readFileSync(at("a/report.html"), "utf8")).toContain("was chosen (--tap names others)");
+    const resumed = await cli(["train", "--resume", "--out", at("a")]);
+    expect(resumed.err).not.toContain("error");
+  });
+
   it("refuses a folder that holds a run, before it opens anything", async () => {
     const { at } = world();
     writeFileSync(at("run.json"), "{}");
