@@ -1,6 +1,7 @@
 // The public names of the strategies room: losses and gradients on arrays, without ONNX Runtime or protobuf.
 export { DistillError, type ErrorCode } from "../base/errors.ts";
 export { ResponseCorrelation } from "./assignment.ts";
+export { checkGradients, type GradientCheck, type GradientCheckInputs } from "./check-gradients.ts";
 export { CombinedDistillationStrategy, type StrategyPart, type WeightedStrategy } from "./combined.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
 export { AttentionTransferStrategy, DEAD_ATTENTION } from "./layers/attention-transfer.ts";

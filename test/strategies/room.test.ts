@@ -45,6 +45,7 @@ it("exports the public names", () => {
     "SelectivityMetric",
     "SimilarityPreservingStrategy",
     "TransformedTeacherDistillationStrategy",
+    "checkGradients",
     "peakToAverageScores",
     "selectivityScores",
     "sparsityScores",
