@@ -175,7 +175,6 @@ describe("strategyOf", () => {
       { ...flags, intermediate: ["sp"], selectivityMomentum: 0.5 },
       "--selectivity-momentum belongs to --intermediate selectivity, not to --intermediate sp",
     ],
-    [{ teacher: "t.onnx", target: "dataset" as const }, "--target needs a --tap: the values to compare"],
   ])("refuses %j", (given, message) => {
     expect(() => strategyOf(given)).toThrowError(error("E_OPTION", message));
   });
