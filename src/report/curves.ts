@@ -6,6 +6,7 @@ import type { Figure, ReportData, RunSeries, StepRecord } from "./data.ts";
 import type { Html } from "./html.ts";
 import { capital, measuresOf } from "./measures.ts";
 import { type Bin, binSeries, chooseScale, thin } from "./numbers.ts";
+import { termTitle } from "./term-titles.ts";
 
 type Colors = (label: string) => string;
 
@@ -19,14 +20,6 @@ function keysOf(records: readonly Record<string, Figure>[], order: readonly stri
   for (const record of records) for (const key in record) seen.add(key);
   const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
   return [...seen].sort((a, b) => rank(a) - rank(b));
-}
-
-function termTitle(key: string): string {
-  if (key === "loss") return "Total loss";
-  if (key === "loss/hard") return "Hard loss: against the labels";
-  if (key === "loss/soft") return "Soft loss: against the teacher’s outputs";
-  const tap = /^loss\/selectivity\/(.+)$/.exec(key)?.[1];
-  return tap === undefined ? key : `Selectivity loss at ${tap}`;
 }
 
 /** Loss curves, one chart per term with all runs in it, and the learning rate. */

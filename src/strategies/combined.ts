@@ -100,7 +100,7 @@ export class CombinedDistillationStrategy implements DistillationStrategy, Inter
 
   /** Whether any of its strategies wants labels. */
   get usesLabels(): boolean {
-    return this.parts.some((p) => p.part !== "intermediate" && usesLabels(p.strategy));
+    return this.parts.some((p) => usesLabels(p.strategy, p.part));
   }
 
   /** For which outputs its strategies are made; undefined where any will do. */

@@ -103,6 +103,11 @@ export class NeuronSelectivityDistillationStrategy
     this.#scored = o.scored;
   }
 
+  /** True for the metrics that tell classes apart. */
+  get layersUseLabels(): boolean {
+    return this.#scored.needsClasses;
+  }
+
   /**
    * The weighted selectivity loss of two sets of rows, each an array of B samples of N neurons; what
    * {@link computeIntermediateLoss} gives for a layer of these activations.

@@ -33,6 +33,8 @@ export interface DistillationStrategy {
  * classes]`, where there are any, are for losses that tell classes apart; others need not take the argument.
  */
 export interface IntermediateActivationStrategy {
+  /** Whether labels change the loss on layers; default false. They are fed if anything wants them. */
+  readonly layersUseLabels?: boolean;
   /** The loss, weighted already: add it to that of the outputs. */
   computeIntermediateLoss(
     student: IntermediateActivations,
@@ -72,8 +74,9 @@ export function isGraphOnly(s: AnyStrategy): s is GraphOnlyStrategy {
   return "graphOnly" in s;
 }
 
-/** Whether the strategy wants labels. */
-export function usesLabels(s: AnyStrategy): boolean {
+/** Whether the strategy, or that part of it, wants labels. */
+export function usesLabels(s: AnyStrategy, part: "all" | "output" | "intermediate" = "all"): boolean {
   if (isGraphOnly(s)) return s.usesLabels;
-  return hasOutputLoss(s) && (s.usesLabels ?? s.alpha > 0);
+  if (part !== "output" && hasIntermediateLoss(s) && s.layersUseLabels) return true;
+  return part !== "intermediate" && hasOutputLoss(s) && (s.usesLabels ?? s.alpha > 0);
 }

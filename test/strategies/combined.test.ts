@@ -177,6 +177,16 @@ describe("temperature, alpha and labels", () => {
     }).toThrow("alpha must lie in [0, 1], got 2");
   });
 
+  it("labels are wanted by a metric that tells classes apart too, whatever alpha is", () => {
+    const of = (metric: "variance" | "class-selectivity", part: "intermediate" | "output") =>
+      new CombinedDistillationStrategy([
+        { strategy: new NeuronSelectivityDistillationStrategy({ metric, alpha: 0 }), part },
+      ]).usesLabels;
+    expect(of("variance", "intermediate")).toBe(false);
+    expect(of("class-selectivity", "intermediate")).toBe(true);
+    expect(of("class-selectivity", "output")).toBe(false);
+  });
+
   it("are 1, 0 and none where it has none", () => {
     const sum = new CombinedDistillationStrategy([{ strategy: early, part: "intermediate" }]);
     expect([sum.temperature, sum.alpha, sum.usesLabels]).toEqual([1, 0, false]);
