@@ -38,8 +38,8 @@ export interface InsertedBatchNorm {
 
 /**
  * A BatchNormalization (ε = 1e-5, momentum 0.9) after each Conv and ConvTranspose that the loss depends on, in the place of the
- * convolution's bias. Left out: a convolution that gives the logits, that is normalised already, whose weight or bias is
- * frozen, computed, or shared with another node. Linear layers (Gemm, MatMul) get none: exporters fold none into them, and
+ * convolution's bias. Left out: a convolution that gives the logits, whose output has one position (as those of
+ * squeeze-and-excitation), that is normalised already, whose weight or bias is frozen, computed, or shared with another node. Linear layers (Gemm, MatMul) get none: exporters fold none into them, and
  * models that train without one there (perceptrons, transformers) are as their authors meant them.
  *
  * First values, with μ and σ² the mean and variance of the convolution's output y over the batch `feeds`, b its bias:
@@ -171,6 +171,7 @@ class Reasons {
     const { constants } = this.#model.graph;
     const [w, b, y] = [node.inputs[1], node.inputs[2], node.outputs[0]];
     if (this.#last.has(node)) return "gives the logits";
+    if (y?.type && sizeOf(y.type.dims.slice(2)) === 1) return "gives one value a sample and channel";
     const users = (y && this.#users.get(y)) ?? [];
     if (users.length > 0 && users.every(isNormalization)) return "is normalised already";
     if (!w || constants.get(w)?.dtype !== "float32" || (b && constants.get(b)?.dtype !== "float32"))

@@ -7,12 +7,12 @@ import { takeSamples } from "../base/samples.ts";
 import { formatShape, isFloat, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { type AddedNode, editModel, type ModelEdits } from "../onnx/edit-model.ts";
-import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { failedNode } from "../runtime/failed-node.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 import { type BatchContext, type BatchEdit, concatAlong, guessEdits, reshapeAlong } from "./batch-edits.ts";
-import { axisBehind, nearlyEqual, stackedAt } from "./stacked.ts";
+import { runFor, valuesOf } from "./run-values.ts";
+import { axesFor, nearlyEqual, stackedAt } from "./stacked.ts";
 
 export interface RebatchOptions {
   readonly runtime: Runtime;
@@ -52,7 +52,8 @@ class Plan {
   readonly #alone: readonly [Tensors, Tensors];
   readonly #together: Tensors;
   readonly #edits = new Map<Node, Map<number, BatchEdit>>();
-  readonly #mended = new Set<Node>();
+  /** Axes that the batch was tried along, by node. */
+  readonly #tried = new Map<Node, Set<number>>();
 
   static async make(model: Model, o: RebatchOptions): Promise<Plan> {
     const samples = Object.values(o.feeds)[0]?.dims[0] ?? 1;
@@ -102,10 +103,14 @@ class Plan {
         continue;
       }
       const { wrong, outer } = this.#compare(found);
-      const bad = wrong ?? nodes.find((n) => beyond.has(n));
-      if (!bad) return;
-      if (this.#mended.has(bad) || !this.#mend(bad, outer)) throw this.#refused(bad);
-      this.#mended.add(bad);
+      const failed = nodes.find((n) => beyond.has(n));
+      const all = wrong.length > 0 || !failed ? wrong : [failed];
+      if (all.length === 0) return;
+      for (const bad of all) {
+        // What a node can't take may have been made so by a Reshape before it, which fits in more than one way.
+        const before = this.#nodesBefore(bad).filter((n) => n.op === "Reshape");
+        if (![bad, ...before].some((n) => this.#mend(n, outer))) throw this.#refused(bad);
+      }
       beyond.clear();
     }
   }
@@ -117,42 +122,69 @@ class Plan {
   }
 
   /**
-   * The first node whose output is not the two batches' outputs stacked, and how many elements lie outside the batch in
-   * every value that is. What follows from shapes alone may differ.
+   * The first nodes whose output is not the two batches' outputs stacked (those after them are wrong anyway), and into how many
+   * pieces every value that is one is cut by what lies outside the batch. What follows from shapes alone may differ.
    */
-  #compare(found: Tensors): { wrong: Node | undefined; outer: ReadonlyMap<Value, number> } {
+  #compare(found: Tensors): { wrong: Node[]; outer: ReadonlyMap<Value, number> } {
     const outer = new Map<Value, number>(this.#model.graph.inputs.map((x) => [x, 1]));
-    for (const node of this.#model.graph.nodes)
-      for (const y of node.outputs) {
-        if (!y || !this.#context.fed(y)) continue;
-        const [a, b, both] = [this.#alone[0][y.name], this.#alone[1][y.name], found[y.name]];
-        if (!a || !b || !both) continue;
-        const at = stackedAt(a, b, both);
-        if (at !== undefined) outer.set(y, at);
-        else if (!isFloat(a.dtype)) continue;
-        else if (this.#o.wanted.includes(y.name) || !nearlyEqual(a, both) || !nearlyEqual(b, both))
-          return { wrong: node, outer };
-      }
-    return { wrong: undefined, outer };
+    const wrong: Node[] = [];
+    const tainted = new Set<Value>();
+    for (const node of this.#model.graph.nodes) {
+      const before = node.inputs.some((x) => x && tainted.has(x));
+      let right = !before;
+      for (const y of node.outputs)
+        if (right && y && this.#context.fed(y)) {
+          const at = this.#placeOf(y, found);
+          if (at === "wrong") right = false;
+          else if (at !== undefined) outer.set(y, at);
+        }
+      if (right) continue;
+      if (!before) wrong.push(node);
+      for (const y of node.outputs) if (y) tainted.add(y);
+    }
+    return { wrong, outer };
   }
 
-  /** Another edit for a node, now that it is known where the batch lies in what it takes. */
+  #placeOf(y: Value, found: Tensors): number | "wrong" | undefined {
+    const [a, b, both] = [this.#alone[0][y.name], this.#alone[1][y.name], found[y.name]];
+    if (!a || !b || !both) return undefined;
+    const at = stackedAt(a, b, both);
+    if (at !== undefined || !isFloat(a.dtype)) return at;
+    const depends = this.#o.wanted.includes(y.name) || !nearlyEqual(a, both) || !nearlyEqual(b, both);
+    return depends ? "wrong" : undefined;
+  }
+
+  /** Another edit for a node, one that was not tried, now that it is known where the batch lies in what it takes. */
   #mend(node: Node, outer: ReadonlyMap<Value, number>): boolean {
-    if (node.domain !== "") return false;
-    const edits = this.#edits.get(node) as Map<number, BatchEdit>;
     const at = node.inputs.map((x) => x && outer.get(x)).find((p) => p !== undefined);
-    if (at === undefined) return false;
-    const axis = axisBehind(node.outputs[0] && this.#context.dims(node.outputs[0]), at);
+    const dims = node.outputs[0] && this.#context.dims(node.outputs[0]);
+    if (at === undefined || node.domain !== "" || !(node.op === "Reshape" || node.op === "Concat"))
+      return false;
+    const edits = this.#edits.get(node) as Map<number, BatchEdit>;
+    const tried = this.#tried.get(node) ?? new Set(edits.size > 0 ? [0] : []);
+    this.#tried.set(node, tried);
+    const axis = axesFor(dims, at, this.#o.fixed).find((a) => !tried.has(a));
     if (axis === undefined) return false;
-    if (node.op === "Reshape") {
-      const edit = reshapeAlong(node, this.#context, axis);
-      if (edit) edits.set(1, edit);
-      return edit !== undefined;
+    tried.add(axis);
+    if (node.op === "Concat") {
+      edits.clear();
+      concatAlong(node, this.#context, axis, edits);
+      return edits.size > 0;
     }
-    if (node.op !== "Concat") return false;
-    edits.clear();
-    concatAlong(node, this.#context, axis, edits);
-    return edits.size > 0;
+    const edit = reshapeAlong(node, this.#context, axis);
+    if (!edit) return false;
+    edits.set(1, edit);
+    // Blocks repeat: what was right for one is the better guess for those that come after it.
+    for (const other of this.#model.graph.nodes)
+      if (other.op === "Reshape" && !this.#tried.has(other) && this.#shapes(other) === this.#shapes(node)) {
+        this.#tried.set(other, new Set([axis]));
+        this.#edits.get(other)?.set(1, edit);
+      }
+    return true;
+  }
+
+  #shapes({ inputs, outputs }: Node): string {
+    return [inputs[0], outputs[0]].map((v) => formatShape((v && this.#context.dims(v)) ?? [])).join();
   }
 
   /** Whether the edits name the batch size themselves, so that the edited model works for one alone. */
@@ -236,41 +268,23 @@ class Plan {
 
   /** The nearest Reshape to a constant shape among what a node depends on. */
   #reshapeBefore(node: Node): Node | undefined {
-    const above = new Set<Node>([node]);
-    return this.#model.graph.nodes.toReversed().find((n) => {
-      if (n === node || !n.outputs.some((y) => y && [...above].some((a) => a.inputs.includes(y))))
-        return false;
-      above.add(n);
-      return n.op === "Reshape" && n.domain === "" && this.#tying(n) !== undefined;
+    return this.#nodesBefore(node).find(
+      (n) => n.op === "Reshape" && n.domain === "" && this.#tying(n) !== undefined,
+    );
+  }
+
+  /** What a node depends on, nearest first. */
+  #nodesBefore(node: Node): Node[] {
+    const above = new Set<Value | undefined>(node.inputs);
+    return this.#model.graph.nodes.toReversed().filter((n) => {
+      if (n === node || !n.outputs.some((y) => y && above.has(y))) return false;
+      for (const x of n.inputs) above.add(x);
+      return true;
     });
   }
 
   #spell(operand: Value): string {
     const t = this.#context.constant(operand) as Tensor;
     return t.data.length <= 8 && !isFloat(t.dtype) ? `(${toNumbers(t).join(", ")})` : formatShape(t.dims);
-  }
-}
-
-const valuesOf = (nodes: readonly Node[]): string[] =>
-  nodes.flatMap((n) => n.outputs.flatMap((y) => (y ? [y.name] : [])));
-
-/** Runs the model for the named values, once for each feeds. Values that are no tensors are left out. */
-async function runFor(
-  names: readonly string[],
-  model: Model,
-  runtime: Runtime,
-  feeds: readonly Tensors[],
-): Promise<Tensors[]> {
-  if (names.length === 0) return feeds.map(() => ({}));
-  const session = await runtime.load(modelBytes(editModel(model, { outputs: names })), {
-    optimization: "none",
-    externalData: model.externalFiles,
-  });
-  try {
-    const found: Tensors[] = [];
-    for (const f of feeds) found.push({ ...f, ...(await session.run(f)) });
-    return found;
-  } finally {
-    await session.release();
   }
 }

@@ -2,18 +2,19 @@
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 
 /**
- * If `both` holds a and b along one axis, how many elements of it lie outside that axis (1: the batch is outermost). Where
- * several axes fit, the outermost.
+ * If `both` holds a and b side by side along one axis, or within one (an axis of positions and samples, say), into how many
+ * pieces each is cut by what lies outside (1: the batch is outermost). Where several places fit, the outermost.
  */
 export function stackedAt(a: Tensor, b: Tensor, both: Tensor): number | undefined {
   const size = sizeOf(a.dims);
   if (both.data.length !== 2 * size || b.data.length !== size) return undefined;
-  let outer = 1;
-  for (const d of [...both.dims, 1]) {
-    if (size % outer === 0 && isStacked(a, b, both, outer)) return outer;
-    outer *= d;
+  const places = new Set<number>();
+  let outside = 1;
+  for (const d of both.dims) {
+    for (let k = 1; k <= d; k++) if (d % k === 0 && size % (outside * k) === 0) places.add(outside * k);
+    outside *= d;
   }
-  return undefined;
+  return [...places].sort((p, q) => p - q).find((outer) => isStacked(a, b, both, outer));
 }
 
 function isStacked(a: Tensor, b: Tensor, both: Tensor, outer: number): boolean {
@@ -44,12 +45,12 @@ function closeness(...tensors: readonly Tensor[]): (p: number, q: number) => boo
   return (p, q) => Object.is(p, q) || Math.abs(p - q) <= tolerance;
 }
 
-/** The first axis with so many elements outside it. */
-export function axisBehind(dims: readonly number[] | undefined, outer: number): number | undefined {
-  let before = 1;
-  for (const [axis, d] of (dims ?? []).entries()) {
-    if (before === outer) return axis;
-    before *= d;
-  }
-  return undefined;
+/** The axes of a value, made for batches of `fixed`, that a batch may lie in which cuts it into `outer` pieces. */
+export function axesFor(dims: readonly number[] | undefined, outer: number, fixed: number): number[] {
+  let outside = 1;
+  return (dims ?? []).flatMap((d, axis) => {
+    const within = outer / outside;
+    outside *= d;
+    return Number.isInteger(within) && d % (within * fixed) === 0 ? [axis] : [];
+  });
 }

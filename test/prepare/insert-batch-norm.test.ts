@@ -200,6 +200,7 @@ describe("a BatchNormalization after each convolution", () => {
         nought: tensor("float32", [0, 0, 0, 0]),
         n: randomTensor(11, [4, 4, 1, 1]),
         d4: randomTensor(13, [4, 4, 1, 1]),
+        d5: randomTensor(14, [4, 4, 1, 1]),
         w: randomTensor(12, [4, 3]),
       },
       [
@@ -211,13 +212,15 @@ describe("a BatchNormalization after each convolution", () => {
         { op: "Conv", inputs: ["second", "scaled"], output: "computed" },
         { op: "Conv", inputs: ["computed", "d4"], output: "normal" },
         { op: "BatchNormalization", inputs: ["normal", "scale", "nought", "nought", "scale"], output: "bn" },
-        { op: "GlobalAveragePool", inputs: ["bn"], output: "p" },
+        { op: "GlobalAveragePool", inputs: ["bn"], output: "squeezed" },
+        { op: "Conv", inputs: ["squeezed", "d5"], output: "excited" },
+        { op: "Sigmoid", inputs: ["excited"], output: "p" },
         { op: "Flatten", inputs: ["p"], output: "flat" },
         { op: "MatMul", inputs: ["flat", "w"], output: "logits" },
       ],
     );
     await expect(prepare(model, { freeze: ["a.*"] })).rejects.toThrow(
-      'student.onnx: no convolution can have a BatchNormalization inserted ("/frozen" is frozen; "/first" shares its weight; "/second" shares its weight; "/computed" has computed weights; "/normal" is normalised already); leave out insertBatchNorm',
+      'student.onnx: no convolution can have a BatchNormalization inserted ("/frozen" is frozen; "/first" shares its weight; "/second" shares its weight; "/computed" has computed weights; "/normal" is normalised already; "/excited" gives one value a sample and channel); leave out insertBatchNorm',
     );
   });
 

@@ -139,6 +139,27 @@ describe("rebatching", () => {
     await check(smallStudent([1, 4, 6], constants, lines), 3);
   });
 
+  it("finds the batch within an axis, between positions and features, and learns from the first block", async () => {
+    // [time, batch, features] as rows of one product, as PyTorch's attention has it; twice.
+    const block = (x: string, i: number): NodeLine[] => [
+      { op: "Reshape", inputs: [x, "rows"], output: `rows${i}` },
+      { op: "MatMul", inputs: [`rows${i}`, "w"], output: `product${i}` },
+      { op: "Reshape", inputs: [`product${i}`, "back"], output: `back${i}` },
+      { op: "Softmax", inputs: [`back${i}`], output: `out${i}`, attributes: { axis: int(0) } },
+    ];
+    const model = smallStudent(
+      [1, 4, 6],
+      { rows: shape(4, 6), back: shape(4, 1, 6), w: randomTensor(1, [6, 6]) },
+      [
+        { op: "Transpose", inputs: ["x"], output: "seq", attributes: { perm: ints([1, 0, 2]) } },
+        ...block("seq", 1),
+        ...block("out1", 2),
+        { op: "ReduceMax", inputs: ["out2"], output: "y", attributes: { axes: ints([0]), keepdims: int(0) } },
+      ],
+    );
+    await check(model, 3);
+  });
+
   it("resizes to constant sizes and repeats initial states", async () => {
     const resize = smallStudent([1, 2, 3, 3], { sizes: shape(1, 2, 6, 6), axes: shape(2, 3) }, [
       {
