@@ -193,6 +193,11 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       notes.push(
         `${left} of ${data.length} samples do not fill a batch of ${o.batch}; each epoch leaves out others`,
       );
+    const ofAll = measured.filter((v) => v.every === undefined).map((v) => v.tap);
+    if (ofAll.length > 0)
+      notes.push(
+        `the teacher's scores (${[...new Set(ofAll)].join(", ")}) are measured once, over all ${data.length} samples`,
+      );
     const projected = o.taps.filter((t) => t.project).map((t) => t.name);
     if (projected.length > 0) {
       const learned = compiled.auxiliary.parameters

@@ -120,6 +120,9 @@ describe("the teacher's scores over its data set", () => {
     const kept = await collect({ ...options, teacherCache: "memory" });
     expect(only(kept, "done")[0]!.student).toEqual(await bytesOf({ ...options, teacherCache: "off" }));
     const note = (events: typeof kept) => only(events, "start")[0]!.notes.find((n) => n.includes("kept"))!;
+    expect(only(kept, "start")[0]!.notes).toContain(
+      "the teacher's scores (features) are measured once, over all 100 samples",
+    );
     expect(note(kept)).toContain("(2 kB)"); // 100 samples, 5 logits of 4 bytes
     const ofBatch = await collect({ ...options, strategy: strategyOf({}), teacherCache: "memory" });
     expect(note(ofBatch)).not.toContain("(2 kB)");
