@@ -179,11 +179,6 @@ export function compileStep(o: CompileOptions): CompiledStep {
   if (first.unmoved.size > 0) {
     // What the loss never moves is no weight: weight decay alone would carry it off (counters that a mask is made of).
     const trained = roles.trained.filter((v) => !first.unmoved.has(v.name));
-    if (trained.length === 0)
-      throw new DistillError(
-        "E_MODEL",
-        `${o.student.source}: the loss moves no weight, not even "${roles.trained[0]?.name}": an op on the way has a gradient of zero everywhere; choose an earlier value with --student-logits, or another loss`,
-      );
     plan = planFor({ ...roles, trained });
     whole = newBuilder("step", o.target);
     first = emitGradients(whole, plan);
@@ -391,7 +386,7 @@ function emitGradients(b: Builder, plan: Plan) {
   if ([...views.values()].every((view) => found.get(view) === undefined))
     throw new DistillError(
       "E_NO_GRADIENT",
-      `the loss (${parts.map((t) => t.name).join(", ")}) reaches no weight of ${o.student.source} through operations that have a gradient, so nothing would be learned; comparisons and constants have none`,
+      `the loss (${parts.map((t) => t.name).join(", ")}) reaches no weight of ${o.student.source} through operations that have a gradient, so nothing would be learned: comparisons and constants have none; choose an earlier value with --student-logits, or another loss`,
     );
   const gradients = new Map<string, Value>();
   const unmoved = new Set<string>();

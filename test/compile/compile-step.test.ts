@@ -173,7 +173,7 @@ describe("what is refused before anything runs", () => {
     [
       "a loss that reaches no weight",
       () => compileModel(behindAWeight({ op: "Hardmax", inputs: ["product"], output: "logits" }), batch),
-      'student.onnx: the loss moves no weight, not even "fc.weight": an op on the way has a gradient of zero everywhere; choose an earlier value with --student-logits, or another loss',
+      "the loss (hard) reaches no weight of student.onnx through operations that have a gradient, so nothing would be learned: comparisons and constants have none; choose an earlier value with --student-logits, or another loss",
     ],
     [
       "an op without a gradient on the way to a weight",

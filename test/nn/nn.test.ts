@@ -399,7 +399,7 @@ describe("refusals", () => {
       "an unknown initialisation",
       () => linear(3, { init: "kaiming" as Initialization }),
       "E_OPTION",
-      'linear: no initialisation "kaiming"; use pytorch, kaiming-normal, xavier-uniform, normal, zeros. Did you mean "kaiming-normal"?',
+      'linear: no initialisation "kaiming"; use pytorch, kaiming-normal, xavier-uniform, normal, trunc-normal, zeros. Did you mean "kaiming-normal"?',
     ],
     ["a ratio of 1", () => dropout(1), "E_ARGUMENT", "dropout: ratio must be in [0, 1), got 1"],
     [
