@@ -16,6 +16,7 @@ const rooms = [
   ["nn"],
   ["prepare"],
   ["train"],
+  ["analysis"],
   ["report"],
   ["cli"],
 ].map(([room]) => room);

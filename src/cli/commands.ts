@@ -1,7 +1,7 @@
-// The commands eval, inspect and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
+// The commands eval, inspect, selectivity and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
 import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
-import { choice, dataOptions, jsonOption, option, sizes, threadsOption, whole } from "./parse.ts";
+import { choice, dataOptions, jsonOption, option, several, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
 
@@ -87,6 +87,69 @@ Examples:
     )
     .action((model: string, student: string | undefined, flags) =>
       run(async (io) => (await import("./inspect.ts")).inspectCommand(model, student, flags, io)),
+    );
+}
+
+export function addSelectivity(program: Command, run: RunBody): void {
+  const command = program
+    .command("selectivity")
+    .summary("show what each neuron of a model responds to")
+    .description(
+      "Shows what the neurons of a model respond to, as one page: histograms of every selectivity metric, the response to each class, dead and always-on neurons, and the inputs that excite single neurons most. With a student it also shows how far the student's neurons are from the model's. Goes over the data once and never holds all activations.",
+    )
+    .argument("<model>", "the .onnx file; with a student, its teacher")
+    .argument("[student]", "an .onnx file to compare with it");
+  for (const o of dataOptions(
+    "what to respond to: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels; labels are used where there are any, otherwise the model's predictions",
+  ))
+    command.addOption(o);
+  command
+    .addOption(
+      choice("--split <part>", "which part of the data (default: test where there is one, else all)", [
+        "train",
+        "test",
+      ]),
+    )
+    .addOption(
+      option(
+        "--tap <[name=]value>",
+        "a value whose neurons to look at; with a student [name=]value[:student's value]; may be repeated (default: auto, the good places that inspect marks)",
+        several,
+      ),
+    )
+    .addOption(
+      option(
+        "--neuron <tap:n>",
+        "a neuron to look at closely; may be repeated (default: the 6 most selective of each tap, of different classes first)",
+        several,
+      ),
+    )
+    .addOption(
+      option(
+        "--samples <n>",
+        "so many samples, chosen at random where there are more (default: 2000)",
+        whole(2),
+      ),
+    )
+    .addOption(option("--batch <n>", "samples at a time (default: 100)", whole(1)))
+    .addOption(option("--seed <n>", "for the choice of samples (default: 1)", whole()))
+    .addOption(
+      option("--logits <value>", "the value that holds the model's logits (default: the first output)"),
+    )
+    .addOption(option("--out <page>", "where the page goes (default: selectivity.html; with --json none)"))
+    .addOption(threadsOption())
+    .addOption(jsonOption("print one JSON object instead of tables: all scores of all neurons"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  onnx-distill selectivity teacher.onnx --data mnist/ --mean 0.286 --std 0.353
+  onnx-distill selectivity teacher.onnx student.onnx --data mnist/ --tap features=/layer3/relu:/stage3/relu \\
+    --neuron features:12 --out neurons.html
+  onnx-distill selectivity model.onnx --data data.npz --json > neurons.json`,
+    )
+    .action((model: string, student: string | undefined, flags) =>
+      run(async (io) => (await import("./selectivity.ts")).selectivityCommand(model, student, flags, io)),
     );
 }
 

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { DistillError, type ErrorCode } from "../base/errors.ts";
-import { addDemo, addEval, addInspect } from "./commands.ts";
+import { addDemo, addEval, addInspect, addSelectivity } from "./commands.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { addTrain } from "./train-command.ts";
 
@@ -74,6 +74,7 @@ function createProgram(io: CliIo, run: RunBody): Command {
   addTrain(program, run);
   addEval(program, run);
   addInspect(program, run);
+  addSelectivity(program, run);
   return program;
 }
 
@@ -93,5 +94,6 @@ Examples:
   onnx-distill inspect teacher.onnx
   onnx-distill train --teacher teacher.onnx --student student.onnx --data mnist/ --out runs/a
   onnx-distill eval runs/a/student.onnx --data mnist/ --teacher teacher.onnx
+  onnx-distill selectivity teacher.onnx runs/a/student.onnx --data mnist/
 
 Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.`;

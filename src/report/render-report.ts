@@ -9,15 +9,8 @@ import type { Machine, ReportData } from "./data.ts";
 import { headline } from "./headline.ts";
 import { escapeHtml, type Html, html, raw } from "./html.ts";
 import { modelTable, sizeCharts, sizeTitle, tiles } from "./models.ts";
+import { renderPage, type Section } from "./page.ts";
 import { selectivityPart } from "./selectivity.ts";
-import { STYLE } from "./style.ts";
-
-interface Section {
-  id: string;
-  title: string;
-  intro?: string;
-  body: Html | undefined;
-}
 
 /**
  * Renders the report.
@@ -59,26 +52,14 @@ export function renderReport(data: ReportData): string {
     { id: "machine", title: "Machine", body: machine(data.machine) },
     { id: "notes", title: "Notes", body: notes(data) },
   ];
-  const shown = sections.filter((s) => s.body !== undefined);
-  const page = `<!doctype html>\n${
-    html`<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/><meta name="color-scheme" content="light dark"/><title>${data.title}</title><style>${raw(STYLE)}</style></head>
-<body><header><p class="eyebrow">onnx-distill report, ${when(data.created)}</p><h1>${data.title}</h1><p class="headline">${headline(data)}</p>
-${tiles(data)}<nav aria-label="Sections">${shown.map((s) => html`<a href="#${s.id}">${s.title}</a>`)}</nav></header>
-<main>${shown.map(
-      (s) =>
-        html`<section id="${s.id}"><h2>${s.title}</h2>${s.intro !== undefined && html`<p>${s.intro}</p>`}${s.body}</section>`,
-    )}</main>
-<footer><p>Everything on this page is in this one file. Hover over a mark to read its figures.</p></footer></body></html>`
-      .markup
-  }\n`;
-  // Control characters have no place in HTML, escaped or not.
-  return page.replace(/\p{Cc}/gu, (c) => (c === "\n" ? c : " "));
-}
-
-/** `2026-11-24 09:30 UTC`; what is not a date is shown as it is. */
-function when(created: string): string {
-  const date = new Date(created);
-  return Number.isNaN(date.getTime()) ? created : `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return renderPage({
+    eyebrow: "onnx-distill report",
+    created: data.created,
+    title: data.title,
+    headline: headline(data),
+    tiles: tiles(data),
+    sections,
+  });
 }
 
 function facts(rows: readonly (readonly [string, string])[]): Html {

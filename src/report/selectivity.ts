@@ -4,50 +4,9 @@ import { formatCount, formatFixed, formatNumber, isFiniteNumber, MISSING } from 
 import { BEFORE, DISTILLED, grid, LABELS_ALONE, type LegendItem, TEACHER } from "./chart.ts";
 import type { Figure, SelectivityScores } from "./data.ts";
 import { type Html, html } from "./html.ts";
+import { metricText } from "./metric-texts.ts";
 import { chooseScale, correlation, meanSquaredDifference, quantile, sortedFinite } from "./numbers.ts";
 import { byNeuron, FEW_NEURONS, type Side, scatter, sortedCurves } from "./selectivity-charts.ts";
-
-/** What a metric's score means, for the axis and for the reader. */
-const METRICS = new Map<string, { axis: string; means: string }>(
-  Object.entries({
-    variance: {
-      axis: "variance",
-      means: "how much a neuron’s output varies over the samples",
-    },
-    sparsity: {
-      axis: "share of samples",
-      means: "the share of samples in which a neuron is active (|a| > 0.01)",
-    },
-    "peak-to-average": {
-      axis: "peak / mean",
-      means: "how far a neuron’s strongest answer stands above its average one (0: a dead neuron)",
-    },
-    "relative-deviation": {
-      axis: "deviation / layer’s mean",
-      means: "how much a neuron’s output varies, compared with the layer’s other neurons",
-    },
-    "log-variance": {
-      axis: "log variance",
-      means: "how much a neuron’s output varies, by orders of magnitude",
-    },
-    "relative-sparsity": {
-      axis: "share of samples",
-      means: "the share of samples in which a neuron is active by its own standard (|a| > rms / 2)",
-    },
-    "lifetime-sparseness": {
-      axis: "sparseness",
-      means: "how few of the samples its activity comes from (0: all alike, 1: one alone)",
-    },
-    kurtosis: {
-      axis: "kurtosis",
-      means: "how heavy the tails of its output are (3: a normal distribution)",
-    },
-    "soft-peak": {
-      axis: "peak / rms",
-      means: "how far its strongest answers stand above its usual ones",
-    },
-  }),
-);
 
 function sidesOf(s: SelectivityScores): Side[] {
   const sides: Side[] = [
@@ -70,7 +29,7 @@ function isMatched(s: SelectivityScores): boolean {
 }
 
 export function selectivityPart(s: SelectivityScores): Html {
-  const metric = METRICS.get(s.metric) ?? { axis: s.metric, means: `the score “${s.metric}”` };
+  const metric = metricText(s.metric);
   const sides = sidesOf(s);
   const neurons = s.teacher.length;
   const head = html`<h3 class="tap">Tap <code>${s.tap}</code>, ${s.metric}</h3>`;

@@ -28,7 +28,7 @@ export function sampleClasses(
 }
 
 /** 1 where a row is greatest (shared, where several are), else 0. */
-function predictedClasses(logits: Float32Array, rows: number, columns: number): Matrix {
+export function predictedClasses(logits: Float32Array, rows: number, columns: number): Matrix {
   const out = new Float32Array(logits.length);
   for (let r = 0; r < rows; r++) {
     const row = logits.subarray(r * columns, (r + 1) * columns);

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { cli, refusal } from "./helpers.ts";
 
 describe("help", () => {
-  it.each(["", "train", "eval", "inspect", "demo"])("of %s", async (command) => {
+  it.each(["", "train", "eval", "inspect", "selectivity", "demo"])("of %s", async (command) => {
     const { code, out, err } = await cli([...(command ? [command] : []), "--help"]);
     expect([code, err]).toEqual([0, ""]);
     expect(out).toMatchSnapshot();
