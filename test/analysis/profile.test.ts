@@ -50,11 +50,11 @@ describe("TapProfile", () => {
       if (metric === "class-response") continue;
       const direct = selectivityScores(whole, metric, { labels });
       expect(found.scores[metric]).toHaveLength(direct.length);
-      direct.forEach((s, i) => expect(found.scores[metric]?.[i], `${metric} ${i}`).toBeCloseTo(s, 10));
+      for (const [i, s] of direct.entries())
+        expect(found.scores[metric]?.[i], `${metric} ${i}`).toBeCloseTo(s, 10);
     }
-    selectivityScores(whole, "class-response", { labels }).forEach((s, i) =>
-      expect(found.classResponse?.[i]).toBeCloseTo(s, 10),
-    );
+    for (const [i, s] of selectivityScores(whole, "class-response", { labels }).entries())
+      expect(found.classResponse?.[i]).toBeCloseTo(s, 10);
     expect([found.dead, found.alwaysOn, found.rows, found.samples]).toEqual([[3], [4], 120, 30]);
   });
 

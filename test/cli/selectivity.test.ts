@@ -57,7 +57,7 @@ describe("selectivity", () => {
     a.taps.forEach((tap, i) => {
       expect(b.taps[i]?.model.excited).toEqual(tap.model.excited);
       for (const [metric, scores] of Object.entries(tap.model.scores))
-        scores.forEach((s, c) => expect(b.taps[i]?.model.scores[metric]?.[c]).toBeCloseTo(s, 5));
+        for (const [c, s] of scores.entries()) expect(b.taps[i]?.model.scores[metric]?.[c]).toBeCloseTo(s, 5);
     });
   });
 
