@@ -6,28 +6,20 @@ import { formatBytes, formatCount, formatMilliseconds } from "../base/format.ts"
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { readModelFile } from "../onnx/read-model-file.ts";
 import type { ModelRow } from "../report/data.ts";
-import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
 import type { FormedTap } from "../train/taps.ts";
 import { type CliIo, exitCodes } from "./io.ts";
-import { loadStrategy } from "./load-strategy.ts";
-import { loadStudent } from "./load-student.ts";
-import { openPart, openTest, openTraining } from "./open-data.ts";
+import { openRun } from "./open-run.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
-import { strategyOf } from "./strategy-options.ts";
-import { parseTaps } from "./tap-option.ts";
-import { taskOf } from "./task-flags.ts";
 import {
   asTyped,
   type KeptCommand,
   keptCommand,
-  optimizerOf,
   quoted,
   resumedFlags,
   spellCommand,
@@ -43,65 +35,17 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
       "E_OPTION",
       `train needs ${missing.map((key) => `--${key}`).join(" and ")}; or continue a run with --resume --out <folder>`,
     );
-  const task = taskOf(flags);
-  const own = flags.strategy === undefined ? undefined : await loadStrategy(flags.strategy);
-  const strategy = strategyOf(flags, task, own);
-  const optimizer = optimizerOf(flags);
   // A folder that will be refused is refused before anything is opened.
   if (!flags.resume) RunFolder.refuse(out);
-
-  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
-  const student = await loadStudent(studentPath, flags.seed ?? 0);
-  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
-  const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
-  const data = await openTraining(dataPath, flags);
-  const evaluation =
-    flags.evalData === undefined
-      ? await openTest(dataPath, flags)
-      : await openPart(flags.evalData, undefined, flags);
+  const opened = await openRun({ ...flags, student: studentPath, data: dataPath });
+  const { student, teacher, data, evaluation, runtime } = opened;
 
   const stopper = stopOnSignals(io.signal);
   try {
     const options: DistillOptions = {
-      student,
-      teacher: flags.teacher,
-      data,
-      evaluation,
-      strategy,
-      taps,
-      optimizer,
-      learningRate: flags.lr,
-      schedule: {
-        ...(flags.schedule !== undefined && { schedule: flags.schedule }),
-        ...(flags.warmup !== undefined && { warmup: flags.warmup }),
-      },
-      clipNorm: flags.clipNorm,
-      freeze: flags.freeze,
-      init: flags.init,
-      insertBatchNorm: flags.insertBatchnorm,
-      batchNorm: flags.batchNorm,
-      epochs: flags.epochs,
-      batch: flags.batch,
-      seed: flags.seed,
-      augment: {
-        ...(flags.flip && { flip: true }),
-        ...(flags.crop !== undefined && { crop: flags.crop }),
-        ...(flags.variants !== undefined && { variants: flags.variants }),
-      },
-      task: flags.task,
-      ignoreIndex: flags.ignoreIndex,
-      huberDelta: flags.huberDelta,
-      blankIndex: flags.blankIndex,
-      studentLogits: flags.studentLogits,
-      teacherLogits: flags.teacherLogits,
+      ...opened.options,
       out,
       resume: flags.resume,
-      teacherCache: flags.teacherCache,
-      teacherCacheType: flags.teacherCacheType,
-      checkpointEvery: flags.checkpointEvery,
-      logEvery: flags.logEvery,
-      monitor: flags.monitor,
-      runtime,
       signal: stopper.signal,
     };
     const notes: string[] = [];

@@ -1,0 +1,84 @@
+// What the options of `train` name, opened: models, data and loss, as distill() wants them. `compare` opens each of its rows
+// the same way.
+import type { Dataset } from "../data/dataset.ts";
+import type { Model } from "../onnx/model.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
+import { createNodeRuntime } from "../runtime/ort-node.ts";
+import type { Runtime } from "../runtime/session.ts";
+import type { DistillOptions } from "../train/options.ts";
+import { loadStrategy } from "./load-strategy.ts";
+import { loadStudent } from "./load-student.ts";
+import { openPart, openTest, openTraining } from "./open-data.ts";
+import { strategyOf } from "./strategy-options.ts";
+import { parseTaps } from "./tap-option.ts";
+import { taskOf } from "./task-flags.ts";
+import { optimizerOf, type TrainFlags } from "./train-options.ts";
+
+export interface OpenedRun {
+  readonly student: Model;
+  readonly teacher: Model | undefined;
+  readonly data: Dataset;
+  readonly evaluation: Dataset | undefined;
+  readonly runtime: Runtime;
+  /** Everything but where the run is written and what stops it. */
+  readonly options: DistillOptions;
+}
+
+/** `flags` that name a student and data. E_OPTION for options that contradict each other, before anything is opened. */
+export async function openRun(
+  flags: TrainFlags & { readonly student: string; readonly data: string },
+): Promise<OpenedRun> {
+  const task = taskOf(flags);
+  const own = flags.strategy === undefined ? undefined : await loadStrategy(flags.strategy);
+  const strategy = strategyOf(flags, task, own);
+  const optimizer = optimizerOf(flags);
+  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const student = await loadStudent(flags.student, flags.seed ?? 0);
+  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
+  const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
+  const data = await openTraining(flags.data, flags);
+  const evaluation =
+    flags.evalData === undefined
+      ? await openTest(flags.data, flags)
+      : await openPart(flags.evalData, undefined, flags);
+  const options: DistillOptions = {
+    student,
+    teacher: flags.teacher,
+    data,
+    evaluation,
+    strategy,
+    taps,
+    optimizer,
+    learningRate: flags.lr,
+    schedule: {
+      ...(flags.schedule !== undefined && { schedule: flags.schedule }),
+      ...(flags.warmup !== undefined && { warmup: flags.warmup }),
+    },
+    clipNorm: flags.clipNorm,
+    freeze: flags.freeze,
+    init: flags.init,
+    insertBatchNorm: flags.insertBatchnorm,
+    batchNorm: flags.batchNorm,
+    epochs: flags.epochs,
+    batch: flags.batch,
+    seed: flags.seed,
+    augment: {
+      ...(flags.flip && { flip: true }),
+      ...(flags.crop !== undefined && { crop: flags.crop }),
+      ...(flags.variants !== undefined && { variants: flags.variants }),
+    },
+    task: flags.task,
+    ignoreIndex: flags.ignoreIndex,
+    huberDelta: flags.huberDelta,
+    blankIndex: flags.blankIndex,
+    studentLogits: flags.studentLogits,
+    teacherLogits: flags.teacherLogits,
+    teacherCache: flags.teacherCache,
+    teacherCacheType: flags.teacherCacheType,
+    checkpointEvery: flags.checkpointEvery,
+    logEvery: flags.logEvery,
+    monitor: flags.monitor,
+    runtime,
+  };
+  return { student, teacher, data, evaluation, runtime, options };
+}

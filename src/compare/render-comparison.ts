@@ -1,0 +1,106 @@
+// A comparison -> one self-contained HTML page, and a table in Markdown. Loads the chart library.
+import * as Plot from "@observablehq/plot";
+import { chart, figure } from "../report/chart.ts";
+import { escapeHtml, html } from "../report/html.ts";
+import { STYLE } from "../report/style.ts";
+import { type Comparison, type RowResult, type RowSummary, showP } from "./comparison.ts";
+import type { Estimate } from "./statistics.ts";
+
+export interface ComparisonPage {
+  readonly title: string;
+  /** What was typed. */
+  readonly command: string;
+  /** What the figures are: "top-1 accuracy on the test split". */
+  readonly metric: string;
+  readonly comparison: Comparison;
+  readonly results: readonly RowResult[];
+  /** A value of the metric as it is drawn and printed, without its unit: 87.4 for a share of 0.874. */
+  readonly scale: (value: number) => number;
+  readonly digits: number;
+  readonly unit: string;
+  readonly notes: readonly string[];
+}
+
+const interval = ({ mean, halfWidth }: Estimate, p: ComparisonPage): string =>
+  `${p.scale(mean).toFixed(p.digits)}${halfWidth === undefined ? "" : ` ± ${p.scale(halfWidth).toFixed(p.digits)}`}`;
+
+const signed = (value: number, p: ComparisonPage): string =>
+  `${value < 0 ? "−" : "+"}${Math.abs(p.scale(value)).toFixed(p.digits)}`;
+
+function cells(row: RowSummary, p: ComparisonPage): string[] {
+  const { difference } = row;
+  return [
+    row.row,
+    interval(row.validation, p),
+    interval(row.test, p),
+    difference
+      ? `${signed(difference.mean, p)}${difference.halfWidth === undefined ? "" : ` ± ${p.scale(difference.halfWidth).toFixed(p.digits)}`}`
+      : "",
+    difference ? showP(difference.p) : "",
+    difference ? showP(row.p) : "",
+    row.words,
+  ];
+}
+
+const heads = ["", "validation", "test", "against the first", "p", "p, corrected", ""] as const;
+
+/** The table in Markdown, with the sentence under it. Means with 95 % intervals. */
+export function comparisonMarkdown(p: ComparisonPage): string {
+  const unit = p.unit === "" ? "" : ` (${p.unit})`;
+  const lines = [
+    `| ${heads.map((h) => (h === "validation" || h === "test" ? h + unit : h)).join(" | ")} |`,
+    `|${heads.map((_, i) => (i === 0 || i === 6 ? "---" : "---:")).join("|")}|`,
+    ...p.comparison.rows.map((row) => `| ${cells(row, p).join(" | ")} |`),
+  ];
+  return `${lines.join("\n")}\n\n${p.comparison.conclusion}\n`;
+}
+
+/** The whole page. Text from outside is escaped. */
+export function renderComparison(p: ComparisonPage): string {
+  const { comparison, results } = p;
+  const names = comparison.rows.map((r) => r.row);
+  const means = comparison.rows.map((r) => ({
+    row: r.row,
+    mean: p.scale(r.test.mean),
+    low: p.scale(r.test.mean - (r.test.halfWidth ?? 0)),
+    high: p.scale(r.test.mean + (r.test.halfWidth ?? 0)),
+  }));
+  const drawing = chart({
+    alt: `${p.metric} of ${names.length} rows, a dot for each seed and a bar for the 95 % interval of the mean`,
+    width: 860,
+    height: 60 + 44 * names.length,
+    marginLeft: Math.min(320, 30 + 7.2 * Math.max(...names.map((n) => n.length))),
+    x: { label: `${p.metric}${p.unit === "" ? "" : `, ${p.unit}`} →`, grid: true, nice: true },
+    y: { domain: names, label: null },
+    marks: [
+      Plot.ruleX([means[0]!.mean], { stroke: "var(--before)", strokeDasharray: "4 3" }),
+      Plot.dot(results, {
+        x: (r: RowResult) => p.scale(r.test),
+        y: "row",
+        r: 3,
+        fill: "var(--c1)",
+        fillOpacity: 0.35,
+        title: (r: RowResult) => `seed ${r.seed}: ${p.scale(r.test).toFixed(p.digits)}`,
+      }),
+      Plot.link(means, { x1: "low", x2: "high", y: "row", stroke: "var(--teacher)", strokeWidth: 2.5 }),
+      Plot.dot(means, { x: "mean", y: "row", r: 5, fill: "var(--c2)", stroke: "var(--card)" }),
+    ],
+  });
+  const table = html`<div class="scroll"><table class="figures"><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${comparison.rows.map(
+    (row) =>
+      html`<tr>${cells(row, p).map((cell, i) => (i === 0 ? html`<th>${cell}</th>` : html`<td>${cell}</td>`))}</tr>`,
+  )}</tbody></table></div>`;
+  const body = html`<main><section class="part">${figure({
+    title: p.metric,
+    body: drawing,
+    wide: true,
+    caption:
+      "One faint dot a seed, the orange dot their mean, the bar its 95 % confidence interval; the dashed line is the mean of the first row.",
+  })}<div class="card">${table}<p class="caption">Means over seeds with 95 % confidence intervals. Each row is held to the first by Student’s paired t test over equal seeds; the corrected p (Holm) allows for the number of rows. The validation split chose the step and the row; the test split was evaluated once for each run.</p></div></section>${
+    p.notes.length > 0 &&
+    html`<section><h2>Notes</h2><ul>${p.notes.map((n) => html`<li>${n}</li>`)}</ul></section>`
+  }<section><h2>Command</h2><pre>${p.command}</pre></section></main>`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(p.title)}</title><style>${STYLE}</style></head><body><header><p class="eyebrow">onnx-distill comparison</p><h1>${escapeHtml(p.title)}</h1><p class="headline">${escapeHtml(comparison.conclusion)}</p></header>${body.markup}</body></html>
+`;
+}
