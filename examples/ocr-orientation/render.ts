@@ -34,7 +34,7 @@ function registerFonts(): readonly string[] {
     "ttf",
   );
   return readdirSync(folder)
-    .filter((file) => file.endsWith(".ttf") && !/Math|ExtraLight/.test(file))
+    .filter((file) => /^DejaVu(Sans|SansMono|Serif)(-Bold)?\.ttf$/.test(file))
     .sort()
     .map((file) => {
       const family = file.replace(".ttf", "");

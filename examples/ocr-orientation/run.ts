@@ -30,8 +30,15 @@ const teacher = await readModelFile(path);
 const student = buildModel(
   { input: { name: "image", dims: ["batch", 3, height, width] }, seed, name: "orientation" },
   nn.sequential(
-    ...[8, 16, 32, 64].flatMap((channels) => [
-      nn.conv(channels, 3, { padding: 1, stride: 2, bias: false }),
+    ...(
+      [
+        [16, 2],
+        [24, 2],
+        [32, 1],
+        [48, 2],
+      ] as const
+    ).flatMap(([channels, stride]) => [
+      nn.conv(channels, 3, { padding: 1, stride, bias: false }),
       nn.batchNorm(),
       nn.relu(),
     ]),
