@@ -6,6 +6,7 @@ import { formatBytes, formatCount, formatMilliseconds } from "../base/format.ts"
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
+import { readModelFile } from "../onnx/read-model-file.ts";
 import type { ModelRow } from "../report/data.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
