@@ -18,6 +18,7 @@ const rooms = [
   ["train"],
   ["analysis"],
   ["report"],
+  ["compare"],
   ["cli"],
 ].map(([room]) => room);
 

@@ -12,6 +12,8 @@ type StartEvent = Extract<DistillEvent, { type: "start" }>;
 export interface FollowOptions {
   readonly io: CliIo;
   readonly json: boolean;
+  /** Neither lines nor JSON. */
+  readonly quiet?: boolean;
   /** What is trained, e.g. "student"; stands in every JSON line as `run` where given. */
   readonly label?: string;
   /** Called once the run folder is there and before the first step. */
@@ -26,13 +28,14 @@ export async function followRun(
   o: FollowOptions,
 ): Promise<{ done: DoneEvent; checkpoint: string | undefined }> {
   const label = o.label ?? "student";
+  const silent = o.json || o.quiet === true;
   let progress: Progress | undefined;
   let start: StartEvent | undefined;
   let teacher: Metrics = {};
   let checkpoint: string | undefined;
   let done: DoneEvent | undefined;
   const say = (line: string): void => {
-    if (o.json) return;
+    if (silent) return;
     if (progress) progress.log(line);
     else o.io.stderr.write(`${line}\n`);
   };
@@ -57,13 +60,13 @@ export async function followRun(
           for (const note of event.notes) say(`note: ${note}`);
           break;
         case "teacher":
-          if (!o.json) {
+          if (!silent) {
             show("teacher's outputs", event.total, "sample").update(event.done);
             if (event.done >= event.total) close();
           }
           break;
         case "step":
-          if (!o.json)
+          if (!silent)
             show(label, start?.steps ?? 0, "step", event.step - 1).update(event.step, lossText(event.losses));
           break;
         case "evaluation":

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { DistillError, type ErrorCode } from "../base/errors.ts";
-import { addDemo, addEval, addInspect, addSelectivity } from "./commands.ts";
+import { addDemo, addDemo, addEval, addEval, addInspect, addInspect, addSelectivity } from "./commands.ts";
+import { addCompare } from "./compare-command.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { addTrain } from "./train-command.ts";
 
@@ -72,6 +73,7 @@ function createProgram(io: CliIo, run: RunBody): Command {
     .addHelpText("after", examples);
   addDemo(program, run);
   addTrain(program, run);
+  addCompare(program, run);
   addEval(program, run);
   addInspect(program, run);
   addSelectivity(program, run);

@@ -20,6 +20,39 @@ export function addTrain(program: Command, run: RunBody): void {
       "Trains a student to match a teacher; without --teacher, from labels alone. Writes a run folder with student.onnx (the best by --monitor), report.html, run.json, metrics.jsonl and checkpoints. Ctrl-C saves a checkpoint; --resume continues to the same bits.",
     );
 
+  addTrainingOptions(command);
+
+  command.optionsGroup("Run:");
+  command
+    .addOption(option("--out <folder>", "the run folder; one that holds a run already is refused"))
+    .option(
+      "--resume",
+      "continue the run in --out; its options are known, those given again must be the same",
+    )
+    .addOption(
+      option(
+        "--checkpoint-every <n>",
+        "steps between checkpoints, besides the one after each epoch (default: none)",
+        whole(1),
+      ),
+    )
+    .addOption(option("--log-every <n>", "steps between lines in metrics.jsonl (default: 10)", whole(1)))
+    .addOption(
+      choice(
+        "--monitor <metric>",
+        "what makes a student the best, of the task's metrics (default: the first that can be measured: of a classification top1, without labels agreement)",
+        metricKeys,
+      ),
+    )
+    .addOption(jsonOption("print every event as one JSON object a line"));
+
+  command
+    .addHelpText("after", help)
+    .action((flags) => run(async (io) => (await import("./train.ts")).trainCommand(flags, io)));
+}
+
+/** What a training computes: the options that `compare` has too, for all its rows and for each. */
+export function addTrainingOptions(command: Command): void {
   command.optionsGroup("Models:");
   command
     .addOption(
@@ -142,34 +175,6 @@ export function addTrain(program: Command, run: RunBody): void {
         cacheTypes,
       ),
     );
-
-  command.optionsGroup("Run:");
-  command
-    .addOption(option("--out <folder>", "the run folder; one that holds a run already is refused"))
-    .option(
-      "--resume",
-      "continue the run in --out; its options are known, those given again must be the same",
-    )
-    .addOption(
-      option(
-        "--checkpoint-every <n>",
-        "steps between checkpoints, besides the one after each epoch (default: none)",
-        whole(1),
-      ),
-    )
-    .addOption(option("--log-every <n>", "steps between lines in metrics.jsonl (default: 10)", whole(1)))
-    .addOption(
-      choice(
-        "--monitor <metric>",
-        "what makes a student the best, of the task's metrics (default: the first that can be measured: of a classification top1, without labels agreement)",
-        metricKeys,
-      ),
-    )
-    .addOption(jsonOption("print every event as one JSON object a line"));
-
-  command
-    .addHelpText("after", help)
-    .action((flags) => run(async (io) => (await import("./train.ts")).trainCommand(flags, io)));
 }
 
 const help = `

@@ -17,6 +17,7 @@ import { type CliIo, exitCodes } from "./io.ts";
 import { openRun } from "./open-run.ts";
 import { type DoneEvent, followRun, jsonLine, metricsText } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
+import { taskOf } from "./task-flags.ts";
 import {
   asTyped,
   type KeptCommand,

@@ -1,0 +1,305 @@
+// `onnx-distill compare`: rows × seeds of runs, each in a folder of its own, and what they show.
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { DistillError } from "../base/errors.ts";
+import { formatDuration } from "../base/format.ts";
+import { type Comparison, compareRows, type RowResult, showP } from "../compare/comparison.ts";
+import { split } from "../data/array-dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { readModel } from "../onnx/read-model.ts";
+import { type MetricKey, metricSpecs } from "../tasks/metrics.ts";
+import { distill } from "../train/distill.ts";
+import { evaluateModel } from "../train/evaluate-model.ts";
+import { writeWhole } from "../train/run-folder.ts";
+import type { CompareFlags } from "./compare-command.ts";
+import { parseRow, type Row } from "./compare-row.ts";
+import { type CliIo, exitCodes } from "./io.ts";
+import { type OpenedRun, openRun } from "./open-run.ts";
+import { followRun, jsonLine } from "./print-run.ts";
+import { stopOnSignals } from "./stop-signals.ts";
+import { table } from "./table.ts";
+import { taskOf } from "./task-flags.ts";
+import { asTyped, quoted, type TrainFlags } from "./train-options.ts";
+
+/** What compare.json keeps of the call: a comparison that goes on must agree with it, but for more rows and seeds. */
+interface Kept {
+  readonly format: 1;
+  readonly validation: number;
+  readonly monitor?: string | undefined;
+  readonly rows: readonly Row[];
+}
+
+export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<number> {
+  const {
+    row: texts,
+    seeds = 5,
+    firstSeed = 0,
+    validation = 0.1,
+    out,
+    resume,
+    json,
+    monitor,
+    ...shared
+  } = typed;
+  const rows = rowsOf(texts, asTyped(shared));
+  if (out === undefined)
+    throw new DistillError("E_OPTION", "compare needs --out, the folder that everything is written into");
+  const kept: Kept = { format: 1, validation, monitor, rows };
+  keep(out, kept, resume === true);
+  const stopper = stopOnSignals(io.signal);
+  const results: RowResult[] = [];
+  let metric: MetricKey | undefined;
+  try {
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
+      for (const row of rows) {
+        const folder = join(out, "runs", slug(row.name, rows), `seed-${seed}`);
+        const found =
+          readResult(folder) ??
+          (await runOne({
+            row,
+            seed,
+            folder,
+            validation,
+            monitor,
+            json: json === true,
+            io,
+            signal: stopper.signal,
+          }));
+        if (found === undefined) {
+          if (!json)
+            io.stderr.write(`interrupted; go on with the same command and --resume --out ${quoted(out)}\n`);
+          return exitCodes.interrupted;
+        }
+        metric ??= found.metric;
+        results.push(found.result);
+        if (json) io.stdout.write(jsonLine({ type: "result", metric: found.metric, ...found.result }));
+      }
+  } finally {
+    stopper.dispose();
+  }
+  return await conclude(out, io, rows, results, metric as MetricKey, { ...typed, seeds, firstSeed });
+}
+
+function rowsOf(texts: readonly string[] | undefined, shared: TrainFlags): Row[] {
+  if (!texts || texts.length === 0)
+    throw new DistillError("E_OPTION", 'compare needs --row "name: options", once for each way of training');
+  const rows = texts.map((text) => parseRow(text, shared));
+  const twice = rows.find((r, i) => rows.findIndex((other) => other.name === r.name) !== i);
+  if (twice)
+    throw new DistillError("E_OPTION", `two rows are named "${twice.name}"; give each a name of its own`);
+  for (const { name, flags } of rows)
+    for (const key of ["student", "data"] as const)
+      if (flags[key] === undefined) throw new DistillError("E_OPTION", `row "${name}" needs --${key}`);
+  return rows;
+}
+
+/** Rows that were there before must be the same; new ones may come after them. */
+function keep(out: string, kept: Kept, resume: boolean): void {
+  const path = join(out, "compare.json");
+  if (existsSync(path)) {
+    if (!resume)
+      throw new DistillError(
+        "E_RUN",
+        `${out} holds a comparison already; go on with it with --resume, or choose another --out`,
+      );
+    const before = JSON.parse(readFileSync(path, "utf8")) as Kept;
+    for (const row of before.rows) {
+      const now = kept.rows.find((r) => r.name === row.name);
+      if (now && JSON.stringify(sorted(now.flags)) !== JSON.stringify(sorted(row.flags)))
+        throw new DistillError(
+          "E_RUN",
+          `${out} was begun with other options for row "${row.name}"; resume with the same options, or name the new row otherwise`,
+        );
+    }
+    if (before.validation !== kept.validation || before.monitor !== kept.monitor)
+      throw new DistillError(
+        "E_RUN",
+        `${out} was begun with --validation ${before.validation}${before.monitor ? ` --monitor ${before.monitor}` : ""}; resume with the same options`,
+      );
+  } else if (resume)
+    throw new DistillError(
+      "E_RUN",
+      `${out} holds no comparison to go on with; leave --resume out to begin one`,
+    );
+  mkdirSync(out, { recursive: true });
+  writeWhole(path, `${JSON.stringify(kept, null, 2)}\n`);
+}
+
+const sorted = (flags: TrainFlags): unknown[] =>
+  Object.entries(flags)
+    .filter(([key]) => key !== "threads")
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** A folder's name: letters and digits of the row's, with its number where that is not enough. */
+function slug(name: string, rows: readonly Row[]): string {
+  const plain = (text: string): string =>
+    text
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, "-")
+      .replace(/^-|-$/g, "") || "row";
+  const same = rows.filter((r) => plain(r.name) === plain(name));
+  const at = same.findIndex((r) => r.name === name);
+  return at > 0 ? `${plain(name)}-${at + 1}` : plain(name);
+}
+
+interface Found {
+  readonly metric: MetricKey;
+  readonly result: RowResult;
+}
+
+function readResult(folder: string): Found | undefined {
+  const path = join(folder, "result.json");
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Found) : undefined;
+}
+
+interface OneRun {
+  readonly row: Row;
+  readonly seed: number;
+  readonly folder: string;
+  readonly validation: number;
+  readonly monitor: TrainFlags["monitor"];
+  readonly json: boolean;
+  readonly io: CliIo;
+  readonly signal: AbortSignal;
+}
+
+/** undefined: interrupted, and saved. */
+async function runOne(o: OneRun): Promise<Found | undefined> {
+  const { row, seed, folder } = o;
+  const opened = await openRun({
+    ...(row.flags as TrainFlags & { student: string; data: string }),
+    seed,
+    ...(o.monitor && { monitor: o.monitor }),
+  });
+  const test = testOf(opened, row);
+  // The same samples in every run, whatever its seed.
+  const [chooser, train] = split(opened.data, o.validation, 0);
+  const begun = existsSync(join(folder, "run.json"));
+  const { done } = await followRun(
+    distill({
+      ...opened.options,
+      data: train,
+      evaluation: chooser,
+      out: folder,
+      resume: begun,
+      signal: o.signal,
+    }),
+    { io: o.io, json: false, quiet: o.json, label: `${row.name}, seed ${seed}`, signal: o.signal },
+  );
+  if (done.interrupted) return undefined;
+  const task = taskOf(row.flags);
+  const metric = o.monitor ?? task.monitors.find((m) => done.metrics[m] !== undefined) ?? "loss";
+  const { teacher, runtime, options } = opened;
+  const taught =
+    teacher && metricSpecs[metric].against === "teacher"
+      ? await evaluateModel(teacher, test, { runtime, task, logits: options.teacherLogits })
+      : undefined;
+  const { metrics } = await evaluateModel(readModel(done.student, { source: row.name }), test, {
+    runtime,
+    task,
+    logits: options.studentLogits,
+    ...(taught && { teacher: taught.predictions }),
+  });
+  const result: RowResult = {
+    row: row.name,
+    seed,
+    validation: done.metrics[metric] as number,
+    test: metrics[metric] as number,
+    seconds: done.seconds,
+  };
+  const found: Found = { metric, result };
+  writeWhole(join(folder, "result.json"), `${JSON.stringify(found)}\n`);
+  return found;
+}
+
+function testOf(opened: OpenedRun, row: Row): Dataset {
+  if (opened.evaluation) return opened.evaluation;
+  throw new DistillError(
+    "E_DATA",
+    `row "${row.name}": ${row.flags.data} has no test part to report on; give one with --eval-data`,
+  );
+}
+
+async function conclude(
+  out: string,
+  io: CliIo,
+  rows: readonly Row[],
+  results: readonly RowResult[],
+  metric: MetricKey,
+  flags: CompareFlags,
+): Promise<number> {
+  const spec = metricSpecs[metric];
+  const share = spec.kind === "share";
+  const scale = (v: number): number => (share ? 100 * v : v);
+  const digits = share ? 2 : 4;
+  const unit = share ? "%" : "";
+  const comparison = compareRows(
+    rows.map((r) => r.name),
+    results,
+    {
+      better: spec.better,
+      show: (v) => `${scale(v).toFixed(digits)}${share ? " %" : ""}`,
+      showDifference: (v) =>
+        `${v < 0 ? "−" : "+"}${Math.abs(scale(v)).toFixed(digits)}${share ? " points" : ""}`,
+    },
+  );
+  const { comparisonMarkdown, renderComparison } = await import("../compare/render-comparison.ts");
+  const page = {
+    title: `${rows.length} ways of training, ${flags.seeds} seeds`,
+    command: commandOf(flags),
+    metric: `${spec.title} on the test split`,
+    comparison,
+    results,
+    scale,
+    digits,
+    unit,
+    notes: [`Runs took ${formatDuration(results.reduce((a, r) => a + r.seconds, 0))} together.`],
+  };
+  const files = { table: join(out, "compare.md"), page: join(out, "compare.html") };
+  writeWhole(files.table, comparisonMarkdown(page));
+  writeWhole(files.page, renderComparison(page));
+  const path = join(out, "compare.json");
+  const kept = JSON.parse(readFileSync(path, "utf8")) as Kept;
+  writeWhole(path, `${JSON.stringify({ ...kept, metric, results, comparison }, null, 2)}\n`);
+  if (flags.json) io.stdout.write(jsonLine({ type: "comparison", metric, ...comparison, ...files }));
+  else
+    io.stdout.write(`${asTable(comparison, scale, digits, unit)}\n${comparison.conclusion}\n${files.page}\n`);
+  return exitCodes.ok;
+}
+
+function asTable({ rows }: Comparison, scale: (v: number) => number, digits: number, unit: string): string {
+  const show = ({ mean, halfWidth }: { mean: number; halfWidth?: number }, sign = false): string => {
+    const plus = sign && mean >= 0 ? "+" : "";
+    const wide = halfWidth === undefined ? "" : ` ± ${scale(halfWidth).toFixed(digits)}`;
+    return `${plus}${scale(mean).toFixed(digits)}${wide}`;
+  };
+  const head = unit === "" ? "" : ` ${unit}`;
+  return table(
+    [
+      ["", `validation${head}`, `test${head}`, "against the first", "p", "corrected", ""],
+      ...rows.map((r) => [
+        r.row,
+        show(r.validation),
+        show(r.test),
+        r.difference ? show(r.difference, true) : "",
+        r.difference ? showP(r.difference.p) : "",
+        r.difference ? showP(r.p) : "",
+        r.words,
+      ]),
+    ],
+    [1, 2, 3, 4, 5],
+    "",
+  );
+}
+
+function commandOf({ row = [], json: _json, resume: _resume, ...rest }: CompareFlags): string {
+  const shared = Object.entries(rest).flatMap(([key, value]) => {
+    const flag = `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+    if (value === undefined || value === false) return [];
+    if (value === true) return [flag];
+    return (Array.isArray(value) && typeof value[0] === "string" ? value : [value]).map(
+      (v) => `${flag} ${quoted(String(v))}`,
+    );
+  });
+  return ["onnx-distill compare", ...shared, ...row.map((r) => `--row ${quoted(r)}`)].join(" ");
+}
