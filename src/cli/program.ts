@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { DistillError, type ErrorCode } from "../base/errors.ts";
-import { addDemo, addDemo, addEval, addEval, addInspect, addInspect, addSelectivity } from "./commands.ts";
+import { addDemo, addEval, addInspect, addSelectivity } from "./commands.ts";
 import { addCompare } from "./compare-command.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { addTrain } from "./train-command.ts";
