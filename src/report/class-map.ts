@@ -48,7 +48,7 @@ export function classMap(
     });
   });
   const negative = cells.some((x) => x.part < 0);
-  const labelled = order.length <= 64;
+  const labelled = order.length <= 40;
   const cellHeight = shown.length > 20 ? 14 : 22;
   const few = order.length < neurons || shown.length < all.length;
   const names = shown.map((k) => shorten(classNames[k] as string));
