@@ -1,4 +1,5 @@
 // How far the student's scores are from the teacher's: the distance of matched pairs, its mean, and its derivative.
+import { DistillError } from "../base/errors.ts";
 import type { Pairs } from "./match.ts";
 import { FLOOR_SQUARED } from "./metrics/metric.ts";
 import type { SelectivityDistance } from "./selectivity-words.ts";
@@ -46,8 +47,30 @@ export function compareScores(
   return { loss: sum / over, upstream: upstream.map((u) => u / over) };
 }
 
+/**
+ * {@link compareScores} of scores for each class, as profiles over the classes that are `present` in the student's samples
+ * (a share above 0): the others can't be compared.
+ */
+export function compareProfiles(
+  student: Float64Array,
+  teacher: Float64Array,
+  present: Float64Array,
+  pairing: (classes: number) => Pairs,
+  distance: SelectivityDistance,
+): Compared {
+  const classes = present.length;
+  if (teacher.length % classes !== 0)
+    throw new DistillError(
+      "E_SHAPE",
+      `the teacher has ${teacher.length} scores, which is no number for each of ${classes} classes; give [classes × neurons]`,
+    );
+  const [s, t] = [normalizeProfiles(student, present), normalizeProfiles(teacher, present)];
+  const { loss, upstream } = compareScores(s.profiles, t.profiles, pairing(classes), distance, classes);
+  return { loss, upstream: s.backward(upstream) };
+}
+
 /** Profiles `[classes × neurons]` of length 1 each, over the classes that are present; what they are and how to go back. */
-export function normalizeProfiles(
+function normalizeProfiles(
   scores: Float64Array,
   present: ArrayLike<boolean | number>,
 ): { readonly profiles: Float64Array; backward(upstream: Float64Array): Float64Array } {

@@ -1,5 +1,6 @@
 // Which score of the student is compared with which of the teacher's, and how much each such pair counts.
 import { DistillError } from "../base/errors.ts";
+import type { SelectivityMatch } from "./selectivity-words.ts";
 
 /** Pairs of scores; `share` are whole numbers that sum to `total`, or one each where undefined. */
 export interface Pairs {
@@ -7,6 +8,41 @@ export interface Pairs {
   readonly teacher: Int32Array;
   readonly share: Float64Array | undefined;
   readonly total: number;
+}
+
+/**
+ * The pairs that `match` makes of scores of student and teacher, each one for a neuron or (`classes` above 1) one for each
+ * class of a neuron.
+ *
+ * Errors: `E_SHAPE` for unequal numbers by index and for an assignment that does not fit, `E_OPTION` where there is none.
+ */
+export function pairsOf(
+  match: SelectivityMatch,
+  student: Float64Array,
+  teacher: Float64Array,
+  classes: number,
+  assignment: Int32Array | undefined,
+): Pairs {
+  if (match === "rank") return pairByRank(student, teacher);
+  const [own, other] = [student.length / classes, teacher.length / classes];
+  if (match === "index") {
+    if (own === other) return pairByIndex(own);
+    throw new DistillError(
+      "E_SHAPE",
+      `the student has ${own} scores and the teacher ${other}; match neurons by "rank" or "assignment"`,
+    );
+  }
+  if (!assignment)
+    throw new DistillError(
+      "E_OPTION",
+      'match "assignment" needs an assignment; call computeAssignment with activations of both sides, or set it',
+    );
+  if (assignment.length !== own || assignment.some((j) => j >= other))
+    throw new DistillError(
+      "E_SHAPE",
+      `assignment has ${assignment.length} entries up to ${Math.max(...assignment)} for ${own} neurons of the student and ${other} of the teacher; compute it anew`,
+    );
+  return pairByAssignment(assignment);
 }
 
 /** Score i with score i. */

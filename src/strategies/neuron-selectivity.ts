@@ -4,11 +4,11 @@
 import { DistillError } from "../base/errors.ts";
 import { ResponseCorrelation } from "./assignment.ts";
 import { checkClasses, checkSameShape } from "./checks.ts";
-import { type Compared, compareScores, normalizeProfiles } from "./comparison.ts";
+import { compareProfiles, compareScores } from "./comparison.ts";
 import { IntermediateActivations } from "./intermediate-activations.ts";
-import { checkAssignment, type Pairs, pairByAssignment, pairByIndex, pairByRank } from "./match.ts";
+import { checkAssignment, pairsOf } from "./match.ts";
 import { type FloatArray, type Matrix, type MatrixLike, matrixFromRows, zerosLike } from "./matrix.ts";
-import type { Metric, Parts } from "./metrics/metric.ts";
+import type { Metric } from "./metrics/metric.ts";
 import { checkComparable } from "./metrics/over.ts";
 import { ResponseDistillationStrategy } from "./response-strategy.ts";
 import { blend, type RunningMoments } from "./running-moments.ts";
@@ -282,7 +282,10 @@ export class NeuronSelectivityDistillationStrategy
         ? this.#targetOf(student)
         : this.#scored.score(this.#measure(whatTeacher, teacher!, labels).parts);
     const scores = this.#scored.score(parts);
-    const { loss, upstream } = this.#compareScores(parts, scores, target);
+    const pairing = (classes: number) => pairsOf(this.match, scores, target, classes, this.#assignment);
+    const { loss, upstream } = this.#scored.isProfile
+      ? compareProfiles(scores, target, parts[0]!, pairing, this.distance)
+      : compareScores(scores, target, pairing(1), this.distance);
     return {
       loss: this.checkLoss(this.selectivityWeight * loss),
       gradient: () => {
@@ -317,50 +320,6 @@ export class NeuronSelectivityDistillationStrategy
         `teacherScores holds ${scores.length} scores for ${student.columns} neurons of the student; match neurons by "rank" or "assignment"`,
       );
     return scores;
-  }
-
-  #compareScores(at: Parts, scores: Float64Array, target: Float64Array): Compared {
-    if (!this.#scored.isProfile)
-      return compareScores(scores, target, this.#pairs(scores, target, 1), this.distance);
-    // Classes that the student has not met yet can't be compared.
-    const present = at[0]!;
-    const student = normalizeProfiles(scores, present);
-    const teacher = normalizeProfiles(target, present);
-    const pairs = this.#pairs(scores, target, present.length);
-    const { loss, upstream } = compareScores(
-      student.profiles,
-      teacher.profiles,
-      pairs,
-      this.distance,
-      present.length,
-    );
-    return { loss, upstream: student.backward(upstream) };
-  }
-
-  #pairs(student: Float64Array, teacher: Float64Array, classes: number): Pairs {
-    if (this.match === "rank") return pairByRank(student, teacher);
-    const [columnsS, columnsT] = [student.length / classes, teacher.length / classes];
-    if (this.match === "index") {
-      if (columnsS !== columnsT)
-        throw new DistillError(
-          "E_SHAPE",
-          `the student has ${columnsS} scores and the teacher ${columnsT}; match neurons by "rank" or "assignment"`,
-        );
-      return pairByIndex(columnsS);
-    }
-    const assignment = this.#assignment;
-    if (!assignment)
-      throw new DistillError(
-        "E_OPTION",
-        'match "assignment" needs an assignment; call computeAssignment with activations of both sides, or set it',
-      );
-    const beyond = assignment.findIndex((j) => j >= columnsT);
-    if (assignment.length !== columnsS || beyond >= 0)
-      throw new DistillError(
-        "E_SHAPE",
-        `assignment has ${assignment.length} entries up to ${Math.max(...assignment)} for ${columnsS} neurons of the student and ${columnsT} of the teacher; compute it anew`,
-      );
-    return pairByAssignment(assignment);
   }
 }
 

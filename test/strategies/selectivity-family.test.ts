@@ -406,6 +406,36 @@ describe("what is refused", () => {
     );
   });
 
+  it("teacher's scores that fit neither neurons nor classes", () => {
+    const labels = classesOf(4, 2);
+    const [s, none] = [layer(drawn(1, 4, 1, 3)), new IntermediateActivations()];
+    const given = (options: NeuronSelectivityOptions, scores: number[]) => () => {
+      const strategy = new NeuronSelectivityDistillationStrategy({
+        targetLayerName: "layer",
+        target: "dataset",
+        ...options,
+      });
+      strategy.teacherScores = scores;
+      return strategy.computeIntermediateLoss(s, none, labels);
+    };
+    expect(given({}, [1, 2])).toThrowError(
+      error(
+        "E_SHAPE",
+        'teacherScores holds 2 scores for 3 neurons of the student; match neurons by "rank" or "assignment"',
+      ),
+    );
+    expect(given({ metric: "class-response" }, [1, 2, 3])).toThrowError(
+      error(
+        "E_SHAPE",
+        "the teacher has 3 scores, which is no number for each of 2 classes; give [classes × neurons]",
+      ),
+    );
+    expect(given({}, [1, 2, Number.NaN])).toThrowError(
+      error("E_NOT_FINITE", "teacherScores: score 2 is NaN; every score must be finite"),
+    );
+    expect(given({ match: "rank" }, [1, 2])()).toBeGreaterThan(0);
+  });
+
   it("too little to compare", () => {
     const one = new Matrix(4, 2, new Float64Array(8), 4);
     expect(() => selectivityScores(one, "variance", { over: "samples" })).toThrowError(
