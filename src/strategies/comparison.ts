@@ -70,7 +70,7 @@ export function compareProfiles(
 }
 
 /** Profiles `[classes × neurons]` of length 1 each, over the classes that are present; what they are and how to go back. */
-function normalizeProfiles(
+export function normalizeProfiles(
   scores: Float64Array,
   present: ArrayLike<boolean | number>,
 ): { readonly profiles: Float64Array; backward(upstream: Float64Array): Float64Array } {
