@@ -60,7 +60,7 @@ export async function insertBatchNorm(model: Model, o: InsertBatchNormOptions): 
   if (sites.length === 0)
     throw new DistillError(
       "E_OPTION",
-      `${model.source}: no convolution can have a BatchNormalization inserted${left.length > 0 ? ` (${left.map((l) => `"${l.node}" ${l.why}`).join("; ")})` : ", for there is none"}; leave out insertBatchNorm`,
+      `${model.source}: no convolution can have a BatchNormalization inserted${left.length > 0 ? `: ${describeLeft(left)}` : ", for there is none"}; leave out insertBatchNorm`,
     );
   const statistics = o.feeds && (await outputStatistics(model, sites, o.runtime, o.feeds));
 
@@ -95,6 +95,18 @@ export async function insertBatchNorm(model: Model, o: InsertBatchNormOptions): 
     folds: sites.map((s) => s.fold),
     left,
   };
+}
+
+/** `"a", "b" and 3 more (shares its weight), "c" (is frozen)`. */
+export function describeLeft(left: InsertedBatchNorm["left"]): string {
+  const byReason = new Map<string, string[]>();
+  for (const { node, why } of left) byReason.set(why, [...(byReason.get(why) ?? []), `"${node}"`]);
+  return [...byReason]
+    .map(([why, nodes]) => {
+      const more = nodes.length > 2 ? ` and ${nodes.length - 2} more` : "";
+      return `${nodes.slice(0, 2).join(", ")}${more} (${why})`;
+    })
+    .join(", ");
 }
 
 /** In the order of BatchNormalization's inputs. */

@@ -16,7 +16,7 @@ import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { type FreshWeights, freshWeights } from "./fresh-weights.ts";
-import { type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
+import { describeLeft, type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
 import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
@@ -118,7 +118,7 @@ function describeFresh({ values, kept }: FreshWeights, init: WeightInit, seed: n
 
 function describeInserted({ folds, left }: InsertedBatchNorm, kept: boolean): string {
   const all = folds.length + left.length;
-  const without = left.length === 0 ? "" : `; not after ${listed(left.map((l) => `"${l.node}" (${l.why})`))}`;
+  const without = left.length === 0 ? "" : `; not after ${describeLeft(left)}`;
   const begins = kept
     ? "; the student begins as it is (fresh weights, --init, learn faster if it was not trained before)"
     : "";

@@ -220,7 +220,7 @@ describe("a BatchNormalization after each convolution", () => {
       ],
     );
     await expect(prepare(model, { freeze: ["a.*"] })).rejects.toThrow(
-      'student.onnx: no convolution can have a BatchNormalization inserted ("/frozen" is frozen; "/first" shares its weight; "/second" shares its weight; "/computed" has computed weights; "/normal" is normalised already; "/excited" gives one value a sample and channel); leave out insertBatchNorm',
+      'student.onnx: no convolution can have a BatchNormalization inserted: "/frozen" (is frozen), "/first", "/second" (shares its weight), "/computed" (has computed weights), "/normal" (is normalised already), "/excited" (gives one value a sample and channel); leave out insertBatchNorm',
     );
   });
 
