@@ -4,9 +4,10 @@ export type { DType, Shape, Tensor, TensorType } from "./base/tensor.ts";
 export { tensor } from "./base/tensor.ts";
 export { arrayDataset, split, subset } from "./data/array-dataset.ts";
 export type { AugmentOptions } from "./data/augment.ts";
-export type { Dataset, DatasetInput, SampleBatch } from "./data/dataset.ts";
+export type { Dataset, DatasetInput, Labels, SampleBatch } from "./data/dataset.ts";
 export { idxDataset } from "./data/idx-dataset.ts";
 export { imageDataset } from "./data/image-dataset.ts";
+export { type NextTokenOptions, nextTokens } from "./data/next-tokens.ts";
 export { npzDataset } from "./data/npz-dataset.ts";
 export { type OpenDatasetOptions, openDataset } from "./data/open-dataset.ts";
 export type { GraphMath, GraphValue } from "./losses/graph-math.ts";
@@ -32,6 +33,14 @@ export { type SgdOptions, sgd } from "./optim/sgd.ts";
 export { createNodeRuntime, nodeRuntime } from "./runtime/ort-node.ts";
 export type { Runtime, Session, SessionOptions, Tensors } from "./runtime/session.ts";
 export * from "./strategies/index.ts";
+export {
+  type MetricKey,
+  type Task,
+  type TaskName,
+  type TaskOptions,
+  taskNamed,
+  taskNames,
+} from "./tasks/index.ts";
 export { distill } from "./train/distill.ts";
 export { type Evaluation, evaluate, type Metrics } from "./train/evaluate.ts";
 export {

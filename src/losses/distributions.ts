@@ -39,15 +39,35 @@ function reverseKl(b: Builder, logP: Value, logQ: Value): Value {
   return y;
 }
 
-/** D(p, q) of each row [R], from log-probabilities [R, C]; the gradient is that by the logits of q. */
-export const divergences: Record<Divergence, (b: Builder, logP: Value, logQ: Value) => Value> = {
-  "forward-kl": klDivergence,
-  "reverse-kl": reverseKl,
-  jeffreys: (b, logP, logQ) => b.add(klDivergence(b, logP, logQ), reverseKl(b, logP, logQ)),
-  "jensen-shannon": (b, logP, logQ) => {
+/** KL(softmax(t) ‖ softmax(s)) of each row;  ds = dy · (softmax(s) − softmax(t)), which needs half the room of its parts. */
+function forwardKl(b: Builder, t: Value, s: Value): Value {
+  const [logP, logQ] = [b.logSoftmax(t), b.logSoftmax(s)];
+  const y = klDivergence(b, logP, logQ);
+  b.region({
+    inputs: [s],
+    outputs: [y],
+    grad: (dy) => [
+      () => b.mul(b.sub(b.exp(logQ), b.exp(logP)), b.reshape(dy(0), [b.dims(s)[0] as number, 1])),
+    ],
+  });
+  return y;
+}
+
+/** Of log-probabilities instead of logits. */
+const ofLogs =
+  (divergence: (b: Builder, logP: Value, logQ: Value) => Value) =>
+  (b: Builder, t: Value, s: Value): Value =>
+    divergence(b, b.logSoftmax(t), b.logSoftmax(s));
+
+/** D(softmax(t), softmax(s)) of each row [R] of logits [R, C], and its gradient by s; t is a constant. */
+export const divergences: Record<Divergence, (b: Builder, t: Value, s: Value) => Value> = {
+  "forward-kl": forwardKl,
+  "reverse-kl": ofLogs(reverseKl),
+  jeffreys: (b, t, s) => b.add(forwardKl(b, t, s), ofLogs(reverseKl)(b, t, s)),
+  "jensen-shannon": ofLogs((b, logP, logQ) => {
     // log m = max + log(1 + exp(−|log p − log q|)) − log 2
     const apart = b.neg(b.abs(b.sub(logP, logQ)));
     const logM = b.shift(b.add(b.max(logP, logQ), b.log(b.shift(b.exp(apart), 1))), -Math.LN2);
     return b.scale(b.add(klDivergence(b, logP, logM), klDivergence(b, logQ, logM)), 0.5);
-  },
+  }),
 };

@@ -1,8 +1,8 @@
 // Hinton, Vinyals & Dean 2015: hard and soft targets on logits. The emitted twin of ResponseDistillationStrategy's loss.
-import { int, typeOf, type Value } from "../graph/graph.ts";
+import { int, string, type Value } from "../graph/graph.ts";
 import type { Divergence } from "../strategies/index.ts";
 import { divergences, standardized } from "./distributions.ts";
-import { type LossContext, type LossTerm, oneHotRows, rowMean } from "./terms.ts";
+import { type LossContext, type LossTerm, rowMean } from "./terms.ts";
 
 export interface SoftOptions {
   readonly temperature: number;
@@ -56,15 +56,19 @@ export function crossEntropy(c: LossContext): Value {
   const { b, studentLogits: z, labelIndices } = c;
   const logQ = b.logSoftmax(z);
   if (!labelIndices) return b.neg(b.reduceSum(b.mul(c.labels as Value, logQ), [1]));
-  // By index: no [R, C] of labels on the way there, and one on the way back. dz = dy · (softmax(z) − one-hot).
+  // By index, so that no [R, C] of labels is ever made. dz = dy · softmax(z), less dy at the label.
   const rows = b.dims(z)[0] as number;
-  const picked = b.node("GatherElements", [logQ, b.reshape(labelIndices, [rows, 1])], { axis: int(1) });
-  const y = b.neg(b.reshape(picked, [rows]));
+  const at = b.reshape(labelIndices, [rows, 1]);
+  const y = b.neg(b.reshape(b.node("GatherElements", [logQ, at], { axis: int(1) }), [rows]));
   b.region({
     inputs: [z],
     outputs: [y],
     grad: (dy) => [
-      () => b.mul(b.reshape(dy(0), [rows, 1]), b.sub(b.exp(logQ), oneHotRows(b, labelIndices, typeOf(z)))),
+      () => {
+        const d = b.reshape(dy(0), [rows, 1]);
+        const spread = b.mul(b.exp(logQ), d);
+        return b.node("ScatterElements", [spread, at, b.neg(d)], { axis: int(1), reduction: string("add") });
+      },
     ],
   });
   return y;
@@ -75,7 +79,6 @@ function softDivergence(
   { b, studentLogits, teacherLogits }: LossContext,
   { temperature, standardize = false, divergence = "forward-kl" }: SoftOptions,
 ): Value {
-  const at = (z: Value) => b.logSoftmax(b.scale(standardize ? standardized(b, z) : z, 1 / temperature));
-  const [logP, logQ] = [at(teacherLogits as Value), at(studentLogits)];
-  return b.scale(divergences[divergence](b, logP, logQ), temperature ** 2);
+  const at = (z: Value) => b.scale(standardize ? standardized(b, z) : z, 1 / temperature);
+  return b.scale(divergences[divergence](b, at(teacherLogits as Value), at(studentLogits)), temperature ** 2);
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
+import { nextTokens } from "../../src/data/next-tokens.ts";
 import { ints } from "../../src/graph/graph.ts";
 import { buildModel } from "../../src/nn/build-model.ts";
 import * as nn from "../../src/nn/index.ts";
@@ -411,6 +412,44 @@ describe("rows that do not count", () => {
         "done",
       )[0]!.student;
     expect(await bytes(spoilt)).toEqual(await bytes(p.teacher));
+  });
+});
+
+describe("a causal language model", () => {
+  it("learns from ids alone which token comes next, padding left out", async () => {
+    const [vocabulary, time] = [7, 6];
+    // Sequences that count on from a random start, of 3 to 6 tokens, filled up with 0.
+    const starts = randomTensor(10, [samples]).data as Float32Array;
+    const ids = tensor(
+      "int64",
+      range(samples * time).map((k) => {
+        const [n, t] = [Math.floor(k / time), k % time];
+        const start = Math.floor(((starts[n] as number) + 1) * 3);
+        return t < 3 + (n % 4) ? 1 + ((start + t) % (vocabulary - 1)) : 0;
+      }),
+      [samples, time],
+    );
+    const data = arrayDataset({ inputs: [ids], labels: nextTokens(ids, { pad: 0 }) });
+    const events = await collect({
+      task: "language-modelling",
+      student: buildModel(
+        input([time], "int64"),
+        nn.sequential(nn.embedding(vocabulary, 12), nn.linear(vocabulary)),
+      ),
+      data,
+      evaluation: data,
+      batch,
+      epochs: 20,
+      optimizer: { name: "adamw" },
+      learningRate: 0.05,
+    });
+    const found = only(events, "evaluation");
+    expect(found[0]!.metrics.perplexity).toBeGreaterThan(1.5);
+    expect(found.at(-1)!.metrics.perplexity).toBeLessThan(1.1);
+    expect(found.at(-1)!.metrics.accuracy).toBe(1);
+    // The best is the least perplexed.
+    const best = Math.min(...found.map((e) => e.metrics.perplexity!));
+    expect(only(events, "done")[0]!.metrics.perplexity).toBe(best);
   });
 });
 
