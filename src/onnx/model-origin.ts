@@ -1,4 +1,5 @@
-// Who made a model file, and in which version of the format: for people to read, nothing depends on it.
+// Who made a model file, in which version of the format, and what had to be undone of it: for people to read, nothing
+// depends on it.
 import type { Model } from "./model.ts";
 import { originOf } from "./proto.ts";
 
@@ -11,4 +12,12 @@ export interface ModelOrigin {
 export function modelOrigin(model: Model): ModelOrigin {
   const { irVersion, producerName, producerVersion } = originOf(model).proto;
   return { irVersion: Number(irVersion), producer: `${producerName} ${producerVersion}`.trim() };
+}
+
+/**
+ * Constants that the file holds merged with others of equal value, and that are of their own again: as PyTorch's TorchScript
+ * exporter leaves scales and biases that were never trained. Weights of them are written back as initialisers of their own.
+ */
+export function separatedConstants(model: Model): readonly string[] {
+  return originOf(model).separated ?? [];
 }

@@ -26,6 +26,8 @@ export interface Origin {
   /** The message of the file; default `proto`. */
   readonly file?: ModelProto;
   readonly provenance?: Provenance;
+  /** See separate-constants.ts; of a model as it was read. */
+  readonly separated?: readonly string[];
 }
 
 /** Where in the file that is which was written out in the main graph. */

@@ -20,6 +20,7 @@ import { type Condition, inlined } from "./inline.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
 import { declaredType, domainOf, type Origin, originOf, remember, tensorsOf } from "./proto.ts";
+import { separateConstants } from "./separate-constants.ts";
 import { decodeTensor, type ExternalReader, isExternal, locationOf } from "./tensor-proto.ts";
 
 /** What we read: from opset 7 (broadcasting as it is today) to the newest that ONNX 1.23 defines. */
@@ -125,8 +126,12 @@ export function buildModel(
     return file.data;
   };
   try {
-    const { file = origin.proto, provenance = { places: new Map(), originals: new Map() } } = origin;
-    const shown = inlined({ proto: origin.proto, provenance }, condition);
+    // What comes straight from a file; an edited model was separated when it was read.
+    const { proto, names: separated } = origin.file
+      ? { proto: origin.proto, names: [] }
+      : separateConstants(origin.proto, (t) => decodeTensor(t, `initialiser "${t.name}"`, external));
+    const { file = proto, provenance = { places: new Map(), originals: new Map() } } = origin;
+    const shown = inlined({ proto, provenance }, condition);
     const built = buildGraph(shown.proto, external);
     // Files that only subgraphs, functions or element types of no concern to us refer to: the runtime needs them.
     for (const location of externalLocations(file)) external(location, "the model");
@@ -143,6 +148,7 @@ export function buildModel(
       },
       file,
       provenance: shown.provenance,
+      separated,
     });
   } catch (cause) {
     if (!(cause instanceof DistillError)) throw cause;

@@ -198,7 +198,8 @@ const castLike = defineOp({
 });
 
 /**
- * y = min(max(x, low), high);  dx = dy where low <= x <= high (both bounds included, as torch.clamp), else 0.
+ * y = min(max(x, low), high);  dx = dy where low < x < high, else 0. At a bound itself it is 0, as Relu's at 0, for most Clips
+ * are a Relu6, and whole maps of exact zeros are common in networks that were not trained yet.
  * Opset 6 gives the bounds as attributes, opset 11 as inputs; no gradient flows to them.
  */
 const clip = defineOp({
@@ -213,9 +214,13 @@ const clip = defineOp({
     return [low || high ? b.node("Clip", [x(0), low, high]) : x(0)];
   },
   infer: sameAsFirst,
-  // Within the bounds is where clipping changed nothing: one comparison instead of two and an And.
-  grad: ({ b, x, y, dy }) => [
-    () => b.where(b.equal(x(0), y(0)), dy(0), b.like(dy(0), 0)),
+  grad: ({ b, x, has, dy }) => [
+    () => {
+      const above = has(1) ? b.greater(x(0), x(1)) : undefined;
+      const below = has(2) ? b.less(x(0), x(2)) : undefined;
+      const within = (above && below ? b.and(above, below) : (above ?? below)) as Value;
+      return b.where(within, dy(0), b.like(dy(0), 0));
+    },
     notDifferentiable,
     notDifferentiable,
   ],

@@ -309,12 +309,12 @@ describe("conventions at kinks, as PyTorch's", () => {
     for (const dtype of ["float32", "float64"] as const)
       expect(gradientsAt([[-2, 0, 3]], (b, x) => emit(b, "Abs", [x]), dtype)).toEqual([[-1, 0, 3]]);
   });
-  it("Clip: 1 at both bounds", () => {
+  it("Clip: 0 at both bounds, as relu6 and hardtanh", () => {
     expect(
       gradientsAt([[-1, 0, 1, 6, 7]], (b, x) =>
         emit(b, "Clip", [x, b.like(x as Value, 0), b.like(x as Value, 6)]),
       ),
-    ).toEqual([[0, 2, 3, 4, 0]]);
+    ).toEqual([[0, 0, 3, 0, 0]]);
   });
   it("Max and Min: half each where both are equal", () => {
     for (const op of ["Max", "Min"])

@@ -1,0 +1,134 @@
+// PyTorch's TorchScript exporter merges initialisers of equal value. In a model that was never trained those are the
+// scales (all ones), biases (all zeros) and running statistics of different layers, which would then train as one, or
+// be weight and statistic at once. Here each is given back its own initialiser. Knows Identity, and no other op.
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from "onnx-buf";
+import { isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
+import { domainOf, dtypeOf, shallow } from "./proto.ts";
+
+export interface Separated {
+  readonly proto: ModelProto;
+  /** Names of the constants that are of their own again. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Separated are float initialisers all of whose elements are equal: where an Identity gives one a second name, as the exporter
+ * leaves them; and vectors of two and more elements that several nodes, or several slots of one, take directly, as is left
+ * when a simplifier has removed the Identities. Not separated: weights that differ from element to element, which are
+ * tied on purpose, and what nodes share that have such a weight in common, for they are one layer.
+ */
+export function separateConstants(
+  proto: ModelProto,
+  decode: (t: TensorProto) => Tensor | undefined,
+): Separated {
+  const original = proto.graph as GraphProto;
+  const constants = new Map(original.initializer.map((t) => [t.name, t]));
+  const uniform = uniformity(constants, decode);
+  const added: [string, string][] = [];
+  const add = (name: string, from: string): void => {
+    constants.set(name, Object.assign(shallow(constants.get(from) as TensorProto), { name }));
+    added.push([name, from]);
+  };
+
+  const outputs = new Set(original.output.map((o) => o.name));
+  const nodes = original.node.filter((node) => {
+    const [from = "", name = ""] = [node.input[0], node.output[0]];
+    if (node.opType !== "Identity" || domainOf(node.domain) !== "" || outputs.has(name)) return true;
+    if (!uniform(from)) return true;
+    add(name, from);
+    return false;
+  });
+
+  const taken = new Set([...constants.keys(), ...nodes.flatMap((n) => n.output)]);
+  const free = (base: string): string => {
+    let i = 2;
+    while (taken.has(`${base}_${i}`)) i++;
+    taken.add(`${base}_${i}`);
+    return `${base}_${i}`;
+  };
+  const renamed = nodes.map((node) => [...node.input]);
+  for (const [name, places] of sharedVectors(nodes, uniform, constants)) {
+    /** One initialiser for each layer, by a node of it and the slot. */
+    const layers: { node: NodeProto; slot: number; as: string }[] = [];
+    for (const { index, slot } of places) {
+      const node = nodes[index] as NodeProto;
+      const same = layers.find(
+        (l) => l.slot === slot && l.node !== node && shareWeight(l.node, node, constants, uniform),
+      );
+      const as = same?.as ?? (layers.length === 0 ? name : free(name));
+      if (!same) layers.push({ node, slot, as });
+      if (as !== name && !constants.has(as)) add(as, name);
+      (renamed[index] as string[])[slot] = as;
+    }
+  }
+
+  if (added.length === 0) return { proto, names: [] };
+  const g = shallow(original);
+  g.node = nodes.map((node, i) => {
+    const input = renamed[i] as string[];
+    return input.every((n, slot) => n === node.input[slot]) ? node : Object.assign(shallow(node), { input });
+  });
+  g.initializer = [...original.initializer, ...added.map(([name]) => constants.get(name) as TensorProto)];
+  // Before IR version 4 every initialiser is among the inputs too.
+  g.input = [
+    ...original.input,
+    ...added.flatMap(([name, from]) => {
+      const declared = original.input.find((v) => v.name === from);
+      return declared ? [Object.assign(shallow(declared), { name })] : [];
+    }),
+  ];
+  const copy = shallow(proto);
+  copy.graph = g;
+  return { proto: copy, names: added.map(([name]) => name) };
+}
+
+/** Whether a name is that of a float initialiser with equal elements; larger ones are not looked into. */
+function uniformity(
+  constants: ReadonlyMap<string, TensorProto>,
+  decode: (t: TensorProto) => Tensor | undefined,
+): (name: string) => boolean {
+  const largest = 1 << 16;
+  const known = new Map<TensorProto, boolean>();
+  return (name) => {
+    const t = constants.get(name);
+    if (!t) return false;
+    let found = known.get(t);
+    if (found === undefined) {
+      const tensor = sizeOf(t.dims.map(Number)) <= largest ? decode(t) : undefined;
+      const data = tensor && isFloat(tensor.dtype) ? tensor.data : [];
+      found = data.length > 0 && data.every((e) => e === data[0]);
+      known.set(t, found);
+    }
+    return found;
+  };
+}
+
+/** Uniform vectors that are taken at more than one place, with the places. */
+function sharedVectors(
+  nodes: readonly NodeProto[],
+  uniform: (name: string) => boolean,
+  constants: ReadonlyMap<string, TensorProto>,
+): [string, { index: number; slot: number }[]][] {
+  const places = new Map<string, { index: number; slot: number }[]>();
+  nodes.forEach((node, index) => {
+    if (node.opType === "Identity") return; // Another name, which is an output: no layer.
+    node.input.forEach((name, slot) => {
+      const t = constants.get(name);
+      if (t?.dims.length !== 1 || Number(t.dims[0]) < 2 || !uniform(name)) return;
+      places.set(name, [...(places.get(name) ?? []), { index, slot }]);
+    });
+  });
+  return [...places].filter(([, at]) => at.length > 1);
+}
+
+/** Whether two nodes have a float initialiser in common whose elements differ. */
+function shareWeight(
+  a: NodeProto,
+  b: NodeProto,
+  constants: ReadonlyMap<string, TensorProto>,
+  uniform: (name: string) => boolean,
+): boolean {
+  const isWeight = (name: string): boolean =>
+    isFloat(dtypeOf(constants.get(name)?.dataType ?? 0) ?? "bool") && !uniform(name);
+  return a.input.some((name) => b.input.includes(name) && isWeight(name));
+}
