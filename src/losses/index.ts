@@ -242,9 +242,3 @@ function uniquelyNamed(terms: readonly LossTerm[]): LossTerm[] {
 export function waysToUnequalNeurons(): string[] {
   return [...rows.values()].flatMap((r) => r.unequalNeuronsBy ?? []);
 }
-
-/** Training from labels alone. */
-export const supervised: LossEmission = {
-  unequalNeurons: () => true,
-  emit: (c) => knowledgeDistillation(c, 1, { temperature: 1 }),
-};

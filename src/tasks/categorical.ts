@@ -2,7 +2,7 @@
 // row puts first, and the sums that accuracies are made of.
 import { DistillError } from "../base/errors.ts";
 import { neuronAxis } from "../base/layout.ts";
-import { formatShape, isFloat, type Shape, sameShape, type Tensor } from "../base/tensor.ts";
+import { formatShape, isFloat, type Shape, sameShape, type Tensor, toNumbers } from "../base/tensor.ts";
 import { ResponseDistillationStrategy } from "../strategies/index.ts";
 import type { MetricKey, Metrics } from "./metrics.ts";
 import { rowsOfTensor, rowsShape } from "./rows.ts";
@@ -60,16 +60,17 @@ export function categoricalFeeds(
   { name: task, ignoreIndex }: Pick<CategoricalOptions, "name" | "ignoreIndex">,
 ): LabelFeeds {
   const [rows, classes] = rowsShape(logits);
-  if (isFloat(labels.dtype) && sameShape(labels.dims, logits)) return { labels };
+  if (isFloat(labels.dtype) && sameShape(labels.dims, logits))
+    return { labels: { dtype: "float32", dims: logits, data: Float32Array.from(toNumbers(labels)) } };
   const wanted = logits.toSpliced(neuronAxis(logits.length), 1);
   if (isFloat(labels.dtype) || !sameShape(labels.dims, wanted))
     throw misshapen(labels, wanted, logits, source, task);
   const each = rows / (logits[0] as number);
-  const values = labels.data as Int32Array;
+  const values = labels.data as ArrayLike<number | bigint>;
   const indices = new Int32Array(rows);
   const weights = ignoreIndex === undefined ? undefined : new Float32Array(rows).fill(1);
   for (let i = 0; i < rows; i++) {
-    const label = values[i] as number;
+    const label = Number(values[i]);
     if (weights && label === ignoreIndex) weights[i] = 0;
     else if (label >= 0 && label < classes) indices[i] = label;
     else {

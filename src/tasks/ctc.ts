@@ -2,7 +2,7 @@
 // the blank. The student learns the teacher's distribution at each time step; labels, which name a sequence but not when each
 // symbol comes, serve evaluation only.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, isFloat, type Shape, type Tensor } from "../base/tensor.ts";
+import { formatShape, isFloat, type Shape, type Tensor, toNumbers } from "../base/tensor.ts";
 import { ResponseDistillationStrategy } from "../strategies/index.ts";
 import { firstClasses } from "./categorical.ts";
 import { rowsShape } from "./rows.ts";
@@ -44,7 +44,7 @@ function sequences(labels: Tensor, logits: Shape, source: LabelSource, ignoreInd
       `${source.name}: labels are ${labels.dtype} ${formatShape(labels.dims)}; with logits ${formatShape(logits)}, task ctc takes whole numbers [${n},L], the symbols of each sequence, filled up with ${ignoreIndex}`,
     );
   const length = labels.dims[1] as number;
-  const values = Array.from(labels.data as Int32Array);
+  const values = toNumbers(labels);
   return Array.from({ length: n }, (_, i) =>
     values.slice(i * length, (i + 1) * length).filter((symbol) => {
       if (symbol === ignoreIndex) return false;

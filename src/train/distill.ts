@@ -322,7 +322,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         const batch = await data.read(samples);
         const inputs = augments ? augmented(batch.inputs, data, o, epoch, samples) : batch.inputs;
         const feeds: Record<string, Tensor> = { ...feedStudent(inputs) };
-        const said = cache ? cache.gather(samples, variants && epoch % variants) : await teacher?.run(inputs);
+        const raw = cache ? cache.gather(samples, variants && epoch % variants) : await teacher?.run(inputs);
+        // An axis of one more or less than the student's makes no difference.
+        const said = raw && { ...raw, logits: { ...raw.logits, dims: compiled.logitsShape } };
         if (said) {
           feeds[names.teacherLogits] = said.logits;
           for (const tap of kept) feeds[names.teacherTap(tap)] = said.taps[tap] as Tensor;
@@ -493,7 +495,8 @@ const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
 
 function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | undefined): void {
-  if (!probe || sameShape(probe.logits.dims, logits)) return;
+  const withoutOnes = (dims: Shape): Shape => dims.filter((d, i) => i === 0 || d !== 1);
+  if (!probe || sameShape(withoutOnes(probe.logits.dims), withoutOnes(logits))) return;
   const [said, own] = [rowsShape(probe.logits.dims), rowsShape(logits)];
   if (said[1] !== own[1])
     throw new DistillError(

@@ -4,7 +4,7 @@ import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { type CompiledStep, type CompileOptions, compileStep } from "../../src/compile/compile-step.ts";
 import { unpackTensors } from "../../src/compile/state.ts";
 import { type Attributes, Graph } from "../../src/graph/graph.ts";
-import { supervised } from "../../src/losses/index.ts";
+import { emissionOf, type LossEmission } from "../../src/losses/index.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
@@ -13,7 +13,11 @@ import { sgd } from "../../src/optim/sgd.ts";
 import { exampleFeeds } from "../../src/runtime/example-feeds.ts";
 import { observe } from "../../src/runtime/observe.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
+import { ResponseDistillationStrategy } from "../../src/strategies/index.ts";
 import { testRandom } from "../gradient-checker.ts";
+
+/** Training from labels alone. */
+export const supervised = emissionOf(new ResponseDistillationStrategy()) as LossEmission;
 
 /** Default: labels alone, plain SGD without momentum, nothing frozen, batch statistics. */
 export async function compileModel(

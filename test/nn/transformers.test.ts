@@ -2,7 +2,6 @@
 import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
 import { compileStep } from "../../src/compile/compile-step.ts";
-import { supervised } from "../../src/losses/index.ts";
 import {
   buildModel,
   embedding,
@@ -25,6 +24,7 @@ import { sgd } from "../../src/optim/sgd.ts";
 import { exampleFeeds } from "../../src/runtime/example-feeds.ts";
 import { observe } from "../../src/runtime/observe.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
+import { supervised } from "../compile/compile-model.ts";
 import { testRandom } from "../gradient-checker.ts";
 
 const build = (layer: Layer, dims: readonly (number | string)[], dtype: "float32" | "int64" = "float32") =>

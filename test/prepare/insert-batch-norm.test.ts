@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { compileStep, names } from "../../src/compile/compile-step.ts";
 import { Graph, int, ints } from "../../src/graph/graph.ts";
-import { supervised } from "../../src/losses/index.ts";
 import { modelBytes, withWeights } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
@@ -16,7 +15,7 @@ import {
   prepareStudent,
 } from "../../src/prepare/prepare-student.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
-import { type NodeLine, randomTensor, smallStudent } from "../compile/compile-model.ts";
+import { type NodeLine, randomTensor, smallStudent, supervised } from "../compile/compile-model.ts";
 import { testRandom } from "../gradient-checker.ts";
 import { evaluate } from "../reference/index.ts";
 

@@ -39,6 +39,21 @@ describe("class indices", () => {
     });
   });
 
+  it("of 64 bits, as a data set of one's own may give them, are read alike", () => {
+    expect(feeds("token-classification", tensor("int64", [2, -100], [1, 2]), [1, 2, 3])).toEqual({
+      labels: tensor("int32", [2, 0]),
+      weights: tensor("float32", [1, 0]),
+    });
+    expect(() => feeds("classification", tensor("int64", [3]), [1, 3])).toThrow("sample 10 has label 3");
+    expect(feeds("classification", tensor("float64", [0.25, 0.75], [1, 2]), [1, 2])?.labels).toEqual(
+      tensor("float32", [0.25, 0.75], [1, 2]),
+    );
+    expect(feeds("multi-label", tensor("int64", [1, 0], [1, 2]), [1, 2])?.labels).toEqual(
+      tensor("float32", [1, 0], [1, 2]),
+    );
+    expect(feeds("ctc", tensor("int64", [1, -100], [1, 2]), [1, 5, 4])).toBeUndefined();
+  });
+
   it("may be distributions instead", () => {
     const y = tensor("float32", [0.5, 0.5, 0, 1], [2, 2]);
     expect(feeds("classification", y, [2, 2])).toEqual({ labels: y });

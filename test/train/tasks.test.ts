@@ -415,6 +415,42 @@ describe("rows that do not count", () => {
   });
 });
 
+describe("outputs [N] without an axis of one", () => {
+  it("learn a regression from a teacher that has it, in the graph and on arrays", async () => {
+    const x = randomTensor(2, [samples, 6]);
+    const data = arrayDataset({ inputs: [x], labels: tensor("float32", new Float32Array(samples).fill(1)) });
+    const student = smallStudent([batch, 6], { w: randomTensor(3, [6, 1]), axis: tensor("int64", [1]) }, [
+      { op: "MatMul", inputs: ["x", "w"], output: "y" },
+      { op: "Squeeze", inputs: ["y", "axis"], output: "flat" },
+    ]);
+    const teacher: TeacherFunction = ([t]) => ({
+      logits: tensor("float32", new Float32Array(t?.dims[0] as number).fill(3), [t?.dims[0] as number, 1]),
+    });
+    const strategy = new RegressionDistillationStrategy({ alpha: 0.5 });
+    const train = (s: DistillationStrategy) =>
+      collect({
+        task: "regression",
+        student,
+        teacher,
+        data,
+        evaluation: data,
+        batch,
+        epochs: 1,
+        learningRate: 0,
+        strategy: s,
+      });
+    const events = await train(strategy);
+    const { mse, teacherMse } = only(events, "evaluation").at(-1)!.metrics;
+    const losses = only(events, "step").map((e) => e.losses.loss as number);
+    const mean = losses.reduce((a, v) => a + v, 0) / losses.length;
+    expect(mean).toBeCloseTo(0.5 * mse! + 0.5 * teacherMse!, 4);
+    const onArrays = only(await train(onArraysAlone(strategy)), "step").map((e) => e.losses.loss as number);
+    onArrays.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(losses[i]!, 4);
+    });
+  });
+});
+
 describe("a causal language model", () => {
   it("learns from ids alone which token comes next, padding left out", async () => {
     const [vocabulary, time] = [7, 6];
