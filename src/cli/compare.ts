@@ -3,7 +3,14 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import { formatDuration } from "../base/format.ts";
-import { type Comparison, compareRows, type RowResult, showP } from "../compare/comparison.ts";
+import { type Comparison, compareRows, type RowResult } from "../compare/comparison.ts";
+import {
+  comparisonCells,
+  comparisonHeads,
+  comparisonMarkdown,
+  type Figures,
+  signed,
+} from "../compare/comparison-table.ts";
 import { split } from "../data/array-dataset.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -19,7 +26,7 @@ import { followRun, jsonLine } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
 import { table } from "./table.ts";
 import { taskOf } from "./task-flags.ts";
-import { asTyped, quoted, type TrainFlags } from "./train-options.ts";
+import { asTyped, quoted, spell, type TrainFlags } from "./train-options.ts";
 
 /** What compare.json keeps of the call: a comparison that goes on must agree with it, but for more rows and seeds. */
 interface Kept {
@@ -44,15 +51,14 @@ export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<nu
   const rows = rowsOf(texts, asTyped(shared));
   if (out === undefined)
     throw new DistillError("E_OPTION", "compare needs --out, the folder that everything is written into");
-  const kept: Kept = { format: 1, validation, monitor, rows };
-  keep(out, kept, resume === true);
+  const { rows: known } = keep(out, { format: 1, validation, monitor, rows }, resume === true);
   const stopper = stopOnSignals(io.signal);
   const results: RowResult[] = [];
   let metric: MetricKey | undefined;
   try {
     for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
       for (const row of rows) {
-        const folder = join(out, "runs", slug(row.name, rows), `seed-${seed}`);
+        const folder = join(out, "runs", slug(row.name, known), `seed-${seed}`);
         const found =
           readResult(folder) ??
           (await runOne({
@@ -93,9 +99,13 @@ function rowsOf(texts: readonly string[] | undefined, shared: TrainFlags): Row[]
   return rows;
 }
 
-/** Rows that were there before must be the same; new ones may come after them. */
-function keep(out: string, kept: Kept, resume: boolean): void {
+/**
+ * Rows that were there before must be the same; new ones come after them. A row that is left out now stays known, for its
+ * runs are still there and its folder is its own.
+ */
+function keep(out: string, now: Kept, resume: boolean): Kept {
   const path = join(out, "compare.json");
+  let kept = now;
   if (existsSync(path)) {
     if (!resume)
       throw new DistillError(
@@ -104,18 +114,20 @@ function keep(out: string, kept: Kept, resume: boolean): void {
       );
     const before = JSON.parse(readFileSync(path, "utf8")) as Kept;
     for (const row of before.rows) {
-      const now = kept.rows.find((r) => r.name === row.name);
-      if (now && JSON.stringify(sorted(now.flags)) !== JSON.stringify(sorted(row.flags)))
+      const again = now.rows.find((r) => r.name === row.name);
+      if (again && JSON.stringify(sorted(again.flags)) !== JSON.stringify(sorted(row.flags)))
         throw new DistillError(
           "E_RUN",
           `${out} was begun with other options for row "${row.name}"; resume with the same options, or name the new row otherwise`,
         );
     }
-    if (before.validation !== kept.validation || before.monitor !== kept.monitor)
+    if (before.validation !== now.validation || before.monitor !== now.monitor)
       throw new DistillError(
         "E_RUN",
         `${out} was begun with --validation ${before.validation}${before.monitor ? ` --monitor ${before.monitor}` : ""}; resume with the same options`,
       );
+    const added = now.rows.filter((r) => !before.rows.some((b) => b.name === r.name));
+    kept = { ...now, rows: [...before.rows, ...added] };
   } else if (resume)
     throw new DistillError(
       "E_RUN",
@@ -123,6 +135,7 @@ function keep(out: string, kept: Kept, resume: boolean): void {
     );
   mkdirSync(out, { recursive: true });
   writeWhole(path, `${JSON.stringify(kept, null, 2)}\n`);
+  return kept;
 }
 
 const sorted = (flags: TrainFlags): unknown[] =>
@@ -231,75 +244,44 @@ async function conclude(
   const spec = metricSpecs[metric];
   const share = spec.kind === "share";
   const scale = (v: number): number => (share ? 100 * v : v);
-  const digits = share ? 2 : 4;
-  const unit = share ? "%" : "";
+  const figures: Figures = { scale, digits: share ? 2 : 4, unit: share ? "%" : "" };
   const comparison = compareRows(
     rows.map((r) => r.name),
     results,
     {
       better: spec.better,
-      show: (v) => `${scale(v).toFixed(digits)}${share ? " %" : ""}`,
-      showDifference: (v) =>
-        `${v < 0 ? "−" : "+"}${Math.abs(scale(v)).toFixed(digits)}${share ? " points" : ""}`,
+      show: (v) => `${scale(v).toFixed(figures.digits)}${share ? " %" : ""}`,
+      showDifference: (v) => `${signed(v, figures)}${share ? " points" : ""}`,
     },
   );
-  const { comparisonMarkdown, renderComparison } = await import("../compare/render-comparison.ts");
+  const { renderComparison } = await import("../compare/render-comparison.ts");
   const page = {
     title: `${rows.length} ways of training, ${flags.seeds} seeds`,
     command: commandOf(flags),
     metric: `${spec.title} on the test split`,
     comparison,
     results,
-    scale,
-    digits,
-    unit,
+    ...figures,
     notes: [`Runs took ${formatDuration(results.reduce((a, r) => a + r.seconds, 0))} together.`],
   };
   const files = { table: join(out, "compare.md"), page: join(out, "compare.html") };
-  writeWhole(files.table, comparisonMarkdown(page));
+  writeWhole(files.table, comparisonMarkdown(comparison, figures));
   writeWhole(files.page, renderComparison(page));
   const path = join(out, "compare.json");
   const kept = JSON.parse(readFileSync(path, "utf8")) as Kept;
   writeWhole(path, `${JSON.stringify({ ...kept, metric, results, comparison }, null, 2)}\n`);
   if (flags.json) io.stdout.write(jsonLine({ type: "comparison", metric, ...comparison, ...files }));
-  else
-    io.stdout.write(`${asTable(comparison, scale, digits, unit)}\n${comparison.conclusion}\n${files.page}\n`);
+  else io.stdout.write(`${asTable(comparison, figures)}\n${comparison.conclusion}\n${files.page}\n`);
   return exitCodes.ok;
 }
 
-function asTable({ rows }: Comparison, scale: (v: number) => number, digits: number, unit: string): string {
-  const show = ({ mean, halfWidth }: { mean: number; halfWidth?: number }, sign = false): string => {
-    const plus = sign && mean >= 0 ? "+" : "";
-    const wide = halfWidth === undefined ? "" : ` ± ${scale(halfWidth).toFixed(digits)}`;
-    return `${plus}${scale(mean).toFixed(digits)}${wide}`;
-  };
-  const head = unit === "" ? "" : ` ${unit}`;
-  return table(
-    [
-      ["", `validation${head}`, `test${head}`, "against the first", "p", "corrected", ""],
-      ...rows.map((r) => [
-        r.row,
-        show(r.validation),
-        show(r.test),
-        r.difference ? show(r.difference, true) : "",
-        r.difference ? showP(r.difference.p) : "",
-        r.difference ? showP(r.p) : "",
-        r.words,
-      ]),
-    ],
-    [1, 2, 3, 4, 5],
-    "",
-  );
+function asTable({ rows }: Comparison, figures: Figures): string {
+  const unit = figures.unit === "" ? "" : ` ${figures.unit}`;
+  const heads = comparisonHeads.map((h) => (h === "validation" || h === "test" ? h + unit : h));
+  return table([heads, ...rows.map((row) => comparisonCells(row, figures))], [1, 2, 3, 4, 5], "");
 }
 
-function commandOf({ row = [], json: _json, resume: _resume, ...rest }: CompareFlags): string {
-  const shared = Object.entries(rest).flatMap(([key, value]) => {
-    const flag = `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-    if (value === undefined || value === false) return [];
-    if (value === true) return [flag];
-    return (Array.isArray(value) && typeof value[0] === "string" ? value : [value]).map(
-      (v) => `${flag} ${quoted(String(v))}`,
-    );
-  });
-  return ["onnx-distill compare", ...shared, ...row.map((r) => `--row ${quoted(r)}`)].join(" ");
+function commandOf({ json: _json, resume: _resume, ...flags }: CompareFlags): string {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  return ["onnx-distill compare", ...given.map(([key, value]) => spell(key, value))].join(" ");
 }

@@ -107,7 +107,8 @@ export function resumedFlags(flags: TrainFlags, kept: KeptCommand | undefined, o
 
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
-function spell(key: string, value: unknown): string {
+/** An option as it is typed. */
+export function spell(key: string, value: unknown): string {
   if (value === true) return flagOf(key);
   if (value === false) return `--no-${flagOf(key).slice(2)}`;
   if (Array.isArray(value) && typeof value[0] === "string") return value.map((v) => spell(key, v)).join(" ");

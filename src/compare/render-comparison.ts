@@ -1,12 +1,12 @@
-// A comparison -> one self-contained HTML page, and a table in Markdown. Loads the chart library.
+// A comparison -> one self-contained HTML page. Loads the chart library.
 import * as Plot from "@observablehq/plot";
 import { chart, figure } from "../report/chart.ts";
 import { escapeHtml, html } from "../report/html.ts";
 import { STYLE } from "../report/style.ts";
-import { type Comparison, type RowResult, type RowSummary, showP } from "./comparison.ts";
-import type { Estimate } from "./statistics.ts";
+import type { Comparison, RowResult } from "./comparison.ts";
+import { comparisonCells, type Figures, comparisonHeads as heads } from "./comparison-table.ts";
 
-export interface ComparisonPage {
+export interface ComparisonPage extends Figures {
   readonly title: string;
   /** What was typed. */
   readonly command: string;
@@ -14,45 +14,7 @@ export interface ComparisonPage {
   readonly metric: string;
   readonly comparison: Comparison;
   readonly results: readonly RowResult[];
-  /** A value of the metric as it is drawn and printed, without its unit: 87.4 for a share of 0.874. */
-  readonly scale: (value: number) => number;
-  readonly digits: number;
-  readonly unit: string;
   readonly notes: readonly string[];
-}
-
-const interval = ({ mean, halfWidth }: Estimate, p: ComparisonPage): string =>
-  `${p.scale(mean).toFixed(p.digits)}${halfWidth === undefined ? "" : ` ± ${p.scale(halfWidth).toFixed(p.digits)}`}`;
-
-const signed = (value: number, p: ComparisonPage): string =>
-  `${value < 0 ? "−" : "+"}${Math.abs(p.scale(value)).toFixed(p.digits)}`;
-
-function cells(row: RowSummary, p: ComparisonPage): string[] {
-  const { difference } = row;
-  return [
-    row.row,
-    interval(row.validation, p),
-    interval(row.test, p),
-    difference
-      ? `${signed(difference.mean, p)}${difference.halfWidth === undefined ? "" : ` ± ${p.scale(difference.halfWidth).toFixed(p.digits)}`}`
-      : "",
-    difference ? showP(difference.p) : "",
-    difference ? showP(row.p) : "",
-    row.words,
-  ];
-}
-
-const heads = ["", "validation", "test", "against the first", "p", "p, corrected", ""] as const;
-
-/** The table in Markdown, with the sentence under it. Means with 95 % intervals. */
-export function comparisonMarkdown(p: ComparisonPage): string {
-  const unit = p.unit === "" ? "" : ` (${p.unit})`;
-  const lines = [
-    `| ${heads.map((h) => (h === "validation" || h === "test" ? h + unit : h)).join(" | ")} |`,
-    `|${heads.map((_, i) => (i === 0 || i === 6 ? "---" : "---:")).join("|")}|`,
-    ...p.comparison.rows.map((row) => `| ${cells(row, p).join(" | ")} |`),
-  ];
-  return `${lines.join("\n")}\n\n${p.comparison.conclusion}\n`;
 }
 
 /** The whole page. Text from outside is escaped. */
@@ -88,7 +50,7 @@ export function renderComparison(p: ComparisonPage): string {
   });
   const table = html`<div class="scroll"><table class="figures"><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${comparison.rows.map(
     (row) =>
-      html`<tr>${cells(row, p).map((cell, i) => (i === 0 ? html`<th>${cell}</th>` : html`<td>${cell}</td>`))}</tr>`,
+      html`<tr>${comparisonCells(row, p).map((cell, i) => (i === 0 ? html`<th>${cell}</th>` : html`<td>${cell}</td>`))}</tr>`,
   )}</tbody></table></div>`;
   const body = html`<main><section class="part">${figure({
     title: p.metric,

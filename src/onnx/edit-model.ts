@@ -20,7 +20,7 @@ import type { Attributes } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
-import { dataTypeOf, domainOf, dtypeOf, originOf, type Provenance, shallow } from "./proto.ts";
+import { dataTypeOf, dtypeOf, isConstant, originOf, type Provenance, shallow } from "./proto.ts";
 import { buildModel } from "./read-model.ts";
 import { encodeTensor } from "./tensor-proto.ts";
 
@@ -239,8 +239,7 @@ function keepOnly(g: GraphProto, outputs: readonly string[]): void {
     .toReversed()
     .filter((node) => {
       // Constants stay: they may be named by what goes back into the file, or by what is frozen.
-      const isConstant = node.opType === "Constant" && domainOf(node.domain) === "";
-      if (!isConstant && !node.output.some((o) => needed.has(o))) return false;
+      if (!isConstant(node) && !node.output.some((o) => needed.has(o))) return false;
       for (const x of takenBy(node)) needed.add(x);
       return true;
     })

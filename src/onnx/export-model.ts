@@ -18,7 +18,7 @@ import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor, type TypedArray } from "../base/tensor.ts";
 import type { ExternalFile } from "../base/value-info.ts";
 import type { Model } from "./model.ts";
-import { domainOf, originOf, type Place, shallow } from "./proto.ts";
+import { isConstant, originOf, type Place, shallow } from "./proto.ts";
 import { externalLocations } from "./read-model.ts";
 import { renewPlaces } from "./renew-places.ts";
 import { type ExternalReader, encodeTensor, inlineTensor, isExternal } from "./tensor-proto.ts";
@@ -150,10 +150,6 @@ function checkWeight(model: Model, name: string, tensor: Tensor): void {
       "E_SHAPE",
       `${model.source}: weight "${name}" is ${now.dtype}${formatShape(now.dims)}, got ${tensor.dtype}${formatShape(tensor.dims)}`,
     );
-}
-
-function isConstant(node: NodeProto): boolean {
-  return node.opType === "Constant" && domainOf(node.domain) === "";
 }
 
 function renewConstant(

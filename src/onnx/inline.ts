@@ -2,8 +2,8 @@
 // nodes, each such If the nodes of its branch. Interprets no op but If and Constant. The walk itself is in inliner.ts.
 import type { GraphProto } from "onnx-buf";
 import type { Tensor } from "../base/tensor.ts";
-import { type Condition, type Inlined, Inliner, isConstant } from "./inliner.ts";
-import { dtypeOf, shallow } from "./proto.ts";
+import { type Condition, type Inlined, Inliner } from "./inliner.ts";
+import { dtypeOf, isConstant, shallow } from "./proto.ts";
 import { decodeTensor, isExternal } from "./tensor-proto.ts";
 
 export type { Condition, Inlined };

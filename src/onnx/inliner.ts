@@ -17,7 +17,7 @@ import {
 } from "onnx-buf";
 import { DistillError } from "../base/errors.ts";
 import { nodeNames } from "./node-order.ts";
-import { domainOf, type Place, type Provenance, shallow } from "./proto.ts";
+import { domainOf, isConstant, type Place, type Provenance, shallow } from "./proto.ts";
 
 /** Says what a condition is, by the name of its value; undefined where that is not known. */
 export type Condition = (name: string) => boolean | undefined;
@@ -32,8 +32,6 @@ function keyOf(domain: string, name: string, overload: string): string {
 }
 
 const isIf = (node: NodeProto): boolean => node.opType === "If" && domainOf(node.domain) === "";
-export const isConstant = (node: NodeProto): boolean =>
-  node.opType === "Constant" && domainOf(node.domain) === "";
 
 function constantOf(t: TensorProto): NodeProto {
   const value = create(AttributeProtoSchema, { name: "value", type: AttributeType.TENSOR, t });

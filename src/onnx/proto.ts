@@ -93,6 +93,11 @@ export function domainOf(domain: string): string {
   return domain === "ai.onnx" ? "" : domain;
 }
 
+/** A node that only holds a value. */
+export function isConstant(node: NodeProto): boolean {
+  return node.opType === "Constant" && domainOf(node.domain) === "";
+}
+
 function dimension(dim: TensorShapeProto_Dimension): number | string {
   if (dim.value.case === "dimValue" && dim.value.value >= 0n) return Number(dim.value.value);
   return dim.value.case === "dimParam" && dim.value.value !== "" ? dim.value.value : "?";

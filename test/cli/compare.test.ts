@@ -67,6 +67,22 @@ describe("compare", () => {
     expect(existsSync(at("out"))).toBe(false);
   });
 
+  it("keeps every row's runs its own, also when rows are left out for a while", async () => {
+    const { at } = world();
+    const both = ["--row", "KD:", "--row", "kd: --lr 0.001"];
+    expect((await cli(args(at, "--seeds", "1", ...both))).code).toBe(0);
+    const own = JSON.parse(readFileSync(join(at("out"), "runs/kd-2/seed-0/result.json"), "utf8"));
+    expect(own.result.row).toBe("kd");
+    // The second row alone must not be given the first one's runs, whose folder its name would be.
+    const alone = await cli(args(at, "--seeds", "1", "--resume", "--json", "--row", "kd: --lr 0.001"));
+    expect(alone.code).toBe(0);
+    expect(JSON.parse(alone.out.split("\n")[0] as string)).toMatchObject({ type: "result", ...own.result });
+    // Nor may the row that was left out come back as another.
+    expect(await refusal(args(at, "--seeds", "1", "--resume", "--row", "KD: --lr 0.5"))).toMatch(
+      /out was begun with other options for row "KD"; resume with the same options, or name the new row otherwise$/,
+    );
+  });
+
   it("does not mix comparisons", async () => {
     const { at } = world();
     expect((await cli(args(at, "--seeds", "1", "--row", "a:"))).code).toBe(0);

@@ -1,7 +1,8 @@
 // What a comparison says: intervals and p held to a numeric integral of Student's density, Holm's correction, the words.
 import { describe, expect, it } from "vitest";
 import { compareRows, type RowResult, showP } from "../../src/compare/comparison.ts";
-import { comparisonMarkdown, renderComparison } from "../../src/compare/render-comparison.ts";
+import { comparisonMarkdown } from "../../src/compare/comparison-table.ts";
+import { renderComparison } from "../../src/compare/render-comparison.ts";
 import { estimate, holm, pairedTest } from "../../src/compare/statistics.ts";
 
 /** P(|T| > t), by Simpson's rule on the density, normalised by the same rule on [−400, 400]. */
@@ -127,7 +128,7 @@ describe("words", () => {
     const html = renderComparison(page);
     expect(html).not.toContain("<KD>");
     expect(html.match(/<svg /g)?.length).toBe(1);
-    expect(comparisonMarkdown(page).split("\n")).toHaveLength(4 + 3);
-    expect(comparisonMarkdown(page)).toContain("| <KD> | 50.80 ± 1.04 |");
+    expect(comparisonMarkdown(page.comparison, page).split("\n")).toHaveLength(4 + 3);
+    expect(comparisonMarkdown(page.comparison, page)).toContain("| <KD> | 50.80 ± 1.04 |");
   });
 });
