@@ -30,7 +30,8 @@ export function renderComparison(p: ComparisonPage): string {
   const drawing = chart({
     alt: `${p.metric} of ${names.length} rows, a dot for each seed and a bar for the 95 % interval of the mean`,
     width: 860,
-    height: 60 + 44 * names.length,
+    height: 76 + 44 * names.length,
+    marginBottom: 46,
     marginLeft: Math.min(320, 30 + 7.2 * Math.max(...names.map((n) => n.length))),
     x: { label: `${p.metric}${p.unit === "" ? "" : `, ${p.unit}`} →`, grid: true, nice: true },
     y: { domain: names, label: null },

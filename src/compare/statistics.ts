@@ -35,8 +35,10 @@ export function pairedTest(values: readonly number[], others: readonly number[])
   return { ...found, p: 2 * jstat.studentt.cdf(-Math.abs(found.mean / error), found.n - 1) };
 }
 
+/** Deviations that are rounding errors of numbers of this size count as none: a test would take them for certainty. */
 function standardError(values: readonly number[], mean: number): number {
   const squares = values.reduce((a, v) => a + (v - mean) ** 2, 0);
+  if (Math.sqrt(squares) <= 1e-12 * Math.max(1, Math.abs(mean))) return 0;
   return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 

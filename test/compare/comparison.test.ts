@@ -36,6 +36,11 @@ describe("statistics", () => {
     expect(pairedTest(a, b).p).toBeCloseTo(tail(t, 3), 5);
     expect(pairedTest(b, a).p).toBeCloseTo(tail(t, 3), 5);
     expect(pairedTest([1, 2], [0, 1])).toEqual({ mean: 1, n: 2, halfWidth: 0 });
+    // Equal differences of shares, which are equal but for rounding: no spread, so no claim of certainty.
+    const shares = [0.1, 0.2];
+    const more = shares.map((v) => v + 0.1);
+    expect((more[1] as number) - 0.2).not.toBe((more[0] as number) - 0.1);
+    expect(pairedTest(more, shares)).not.toHaveProperty("p");
   });
 
   it("Holm multiplies the smallest p most, and never falls", () => {
