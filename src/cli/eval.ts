@@ -1,7 +1,7 @@
 // `onnx-distill eval`: one model on one part of a data set, as tables or as JSON.
 import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../base/format.ts";
-import { readModelFile } from "../onnx/read-model-file.ts";
+import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
@@ -32,14 +32,15 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
   if (flags.teacherLogits !== undefined && flags.teacher === undefined)
     throw new DistillError("E_OPTION", "--teacher-logits needs a --teacher");
   const task = taskOf(flags);
-  const model = await readModelFile(path);
+  const model = await readModelFile(path, { leaveFrom: largeModel });
   const fixed = fixedBatchOf(model);
   if (fixed !== undefined && flags.batch !== undefined && flags.batch !== fixed)
     throw new DistillError(
       "E_ARGUMENT",
       `${path}: made for a fixed batch of ${fixed}, not ${flags.batch}; leave the batch size out`,
     );
-  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
+  const teacher =
+    flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const dataset = await openPart(flags.data, flags.split, flags);
   if (!dataset.hasLabels && !teacher)
     throw new DistillError(

@@ -4,7 +4,7 @@ import { formatBytes, formatCount } from "../base/format.ts";
 import { formatShape } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import type { Model } from "../onnx/model.ts";
-import { readModelFile } from "../onnx/read-model-file.ts";
+import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { nodeRuntime } from "../runtime/ort-node.ts";
 import { describeModel, type Gradient, type ModelDescription } from "./describe-model.ts";
 import { pairModels, showPairs } from "./inspect-pairs.ts";
@@ -28,8 +28,8 @@ export async function inspectCommand(
   flags: InspectFlags,
   io: CliIo,
 ): Promise<number> {
-  const first = await readModelFile(path);
-  const second = student === undefined ? undefined : await readModelFile(student);
+  const first = await readModelFile(path, { leaveFrom: largeModel });
+  const second = student === undefined ? undefined : await readModelFile(student, { leaveFrom: largeModel });
   checkSizes(second ? [first, second] : [first], Object.keys(flags.size ?? {}));
   const found = await describe(first, flags);
   if (second) {

@@ -2,7 +2,7 @@
 // the same way.
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
-import { readModelFile } from "../onnx/read-model-file.ts";
+import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
@@ -34,7 +34,7 @@ export async function openRun(
   const optimizer = optimizerOf(flags);
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
   const student = await loadStudent(flags.student, flags.seed ?? 0);
-  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher);
+  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
   const data = await openTraining(flags.data, flags);
   const evaluation =

@@ -11,7 +11,7 @@ import {
 import { DistillError } from "../base/errors.ts";
 import { formatCount, formatFixed, formatNumber, MISSING } from "../base/format.ts";
 import type { Model } from "../onnx/model.ts";
-import { readModelFile } from "../onnx/read-model-file.ts";
+import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
@@ -43,7 +43,7 @@ export async function selectivityCommand(
 ): Promise<number> {
   if (flags.data === undefined) throw new DistillError("E_OPTION", "selectivity needs --data");
   const neurons = flags.neuron?.map(parseNeuron);
-  const model = await readModelFile(path);
+  const model = await readModelFile(path, { leaveFrom: largeModel });
   const student = studentPath === undefined ? undefined : await readModelFile(studentPath);
   const dataset = await openPart(flags.data, flags.split, flags);
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });

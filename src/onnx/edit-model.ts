@@ -16,6 +16,7 @@ import {
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { isFloat, type Tensor } from "../base/tensor.ts";
+import type { ExternalFile } from "../base/value-info.ts";
 import type { Attributes } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import type { Model } from "./model.ts";
@@ -144,8 +145,7 @@ function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Pr
     },
     ...(provenance && { provenance }),
   };
-  const external = (location: string) =>
-    like.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
+  const external = (location: string) => like.externalFiles.find((f) => f.path === location) as ExternalFile;
   return buildModel(origin, like.source, external);
 }
 

@@ -7,6 +7,7 @@ import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
   type GraphProto,
+  GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
   type NodeProto,
@@ -16,7 +17,7 @@ import {
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor, type TypedArray } from "../base/tensor.ts";
-import type { ExternalFile } from "../base/value-info.ts";
+import { type ExternalFile, fileSize } from "../base/value-info.ts";
 import type { Model } from "./model.ts";
 import { isConstant, originOf, type Place, shallow } from "./proto.ts";
 import { externalLocations } from "./read-model.ts";
@@ -59,11 +60,18 @@ export function withOutputs(model: Model, names: Iterable<string>): Uint8Array {
     }
     added.push(create(ValueInfoProtoSchema, { name }));
   }
-  const proto = originOf(model).proto;
   if (added.length === 0) return modelBytes(model);
-  const g = shallow(proto.graph as GraphProto);
-  g.output = [...g.output, ...added];
-  return encode(proto, g);
+  const { proto, file = proto, bytes } = originOf(model);
+  // Messages that follow each other are merged, lists joined: the file itself need not be written anew.
+  const outputs = toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, { graph: create(GraphProtoSchema, { output: added }) }),
+  );
+  const whole = file === proto ? bytes : toBinary(ModelProtoSchema, proto);
+  const joined = new Uint8Array(whole.length + outputs.length);
+  joined.set(whole);
+  joined.set(outputs, whole.length);
+  return joined;
 }
 
 /**
@@ -101,7 +109,7 @@ export function withWeights(model: Model, weights: ReadonlyMap<string, Tensor>):
   for (const [name, tensor] of weights) checkWeight(model, name, tensor);
   const { file = originOf(model).proto, bytes, provenance } = originOf(model);
   const added = sum([...weights.values()].map((t) => (t.data as TypedArray).byteLength ?? 0));
-  const outside = sum(model.externalFiles.map((f) => f.data.length));
+  const outside = sum(model.externalFiles.map(fileSize));
   if (bytes.length + added > largestFile)
     throw new DistillError(
       "E_MODEL",
@@ -111,7 +119,7 @@ export function withWeights(model: Model, weights: ReadonlyMap<string, Tensor>):
   if (weights.size === 0 && outside === 0) return { bytes, externalFiles: [] };
 
   const external: ExternalReader = (location) =>
-    (model.externalFiles.find((f) => f.path === location) as ExternalFile).data;
+    model.externalFiles.find((f) => f.path === location) as ExternalFile;
   const renew = (name: string, t: TensorProto): TensorProto => {
     const weight = weights.get(name);
     if (weight) return encodeTensor(weight, t.name, t);
@@ -180,10 +188,6 @@ function withGraph(proto: ModelProto, graph: GraphProto): ModelProto {
   const copy = shallow(proto);
   copy.graph = graph;
   return copy;
-}
-
-function encode(proto: ModelProto, graph: GraphProto): Uint8Array {
-  return toBinary(ModelProtoSchema, withGraph(proto, graph));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -54,7 +54,7 @@ function constantConditions(graph: GraphProto): Map<string, boolean> {
   const found = new Map<string, boolean>();
   for (const [name, t] of held) {
     if (dtypeOf(t.dataType) !== "bool" || isExternal(t)) continue;
-    const { data } = decodeTensor(t, `"${name}"`, () => new Uint8Array()) as Tensor;
+    const { data } = decodeTensor(t, `"${name}"`, () => ({ path: "", data: new Uint8Array() })) as Tensor;
     if (data.length === 1) found.set(name, Number(data[0]) !== 0);
   }
   return found;

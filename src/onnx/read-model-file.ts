@@ -1,27 +1,105 @@
 // Path -> Model, with external data from beside the model file only. For Node; browsers use readModel.
-import { type FileHandle, open } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { DistillError } from "../base/errors.ts";
+import { realpathSync } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
+import { toBinary } from "@bufbuild/protobuf";
+import { type ModelProto, ModelProtoSchema } from "onnx-buf";
+import { checkKeys, DistillError } from "../base/errors.ts";
+import type { ExternalFile } from "../base/value-info.ts";
+import { fileOnDisk } from "./file-on-disk.ts";
 import type { Model } from "./model.ts";
+import { tensorsOf } from "./proto.ts";
 import { buildModel, checkLocation, externalLocations, parseProto } from "./read-model.ts";
+import { isExternal, locationOf } from "./tensor-proto.ts";
+import { thinModel } from "./thin-model.ts";
+
+/** For `leaveFrom`: models beyond this are read as little as can be. */
+export const largeModel = 2 ** 26;
+
+export interface ReadModelFileOptions {
+  /**
+   * Files (the model's own, or of external data) of this many bytes or more stay on disk: weights are read when they are
+   * asked for, and ONNX Runtime for Node maps them where they lie, so that they are never in this process twice. Such
+   * a file must not be changed while the model is in use. Default: everything is read.
+   */
+  readonly leaveFrom?: number;
+}
+
+/** Initialisers below this are read all the same: each that is left is a mapping of its own. */
+const leastLeft = 2 ** 16;
 
 /**
  * Reads the ONNX model at `path`. External data is looked for in the model's own folder and below; a model that names an
  * absolute path or `..` is refused (E_MODEL). Otherwise as `readModel`; E_FILE where a file can't be read.
  *
  * @example
- * const teacher = await readModelFile("models/teacher.onnx");
+ * const student = await readModelFile("models/student.onnx");
+ * const teacher = await readModelFile("models/teacher.onnx", { leaveFrom: 2 ** 26 });
  */
-export async function readModelFile(path: string): Promise<Model> {
-  const bytes = await readWhole(path, path);
+export async function readModelFile(path: string, options: ReadModelFileOptions = {}): Promise<Model> {
+  checkKeys("readModelFile", options, ["leaveFrom"]);
+  const { leaveFrom = Number.POSITIVE_INFINITY } = options;
+  const files = new Map<string, ExternalFile>();
+  const thin = await thinned(path, leaveFrom, files);
+  const bytes = thin ?? (await readWhole(path, path));
   const proto = parseProto(bytes, path);
-  const files = new Map<string, Uint8Array>();
+  const moved = new Map<string, string>();
   for (const location of externalLocations(proto)) {
+    if (files.has(location)) continue;
     checkLocation(location, path);
+    const beside = join(dirname(path), location);
     const what = `${path}: the external file "${location}"`;
-    files.set(location, await readWhole(join(dirname(path), location), what));
+    const left = (await sizeOfFile(beside, what)) >= leaveFrom ? leftBeside(path, beside) : undefined;
+    if (left && left.path !== location) moved.set(location, left.path);
+    files.set(left?.path ?? location, left ?? { path: location, data: await readWhole(beside, what) });
   }
-  return buildModel({ proto, bytes }, path, (location) => files.get(location) as Uint8Array);
+  const origin = { proto, bytes: moved.size > 0 ? relocated(proto, moved) : bytes };
+  return buildModel(origin, path, (location) => files.get(location) as ExternalFile);
+}
+
+/** The bytes of a large model without its weights, whose file joins `files`; undefined where it is to be read whole. */
+async function thinned(
+  path: string,
+  leaveFrom: number,
+  files: Map<string, ExternalFile>,
+): Promise<Uint8Array | undefined> {
+  if ((await sizeOfFile(path, path)) < leaveFrom) return undefined;
+  const real = realpathSync(path);
+  const file = fileOnDisk(dirname(real), basename(real), { own: true });
+  const bytes = thinModel(file, file.path, leastLeft);
+  if (bytes) files.set(file.path, file);
+  return bytes;
+}
+
+/**
+ * An external file to be left where it is, links followed, as the folder of the model itself sees it: ONNX Runtime maps
+ * nothing that links lead to outside of it. Undefined where that folder does not hold it.
+ */
+function leftBeside(path: string, beside: string): ExternalFile | undefined {
+  const folder = dirname(realpathSync(path));
+  const within = relative(folder, realpathSync(beside));
+  if (isAbsolute(within) || within.split(sep).includes("..")) return undefined;
+  return fileOnDisk(folder, within);
+}
+
+/** Writes other locations into the message; its bytes. */
+function relocated(proto: ModelProto, moved: ReadonlyMap<string, string>): Uint8Array {
+  for (const t of tensorsOf(proto)) {
+    const to = isExternal(t) ? moved.get(locationOf(t)) : undefined;
+    if (to === undefined) continue;
+    for (const entry of t.externalData) if (entry.key === "location") entry.value = to;
+  }
+  return toBinary(ModelProtoSchema, proto);
+}
+
+async function sizeOfFile(path: string, what: string): Promise<number> {
+  try {
+    const info = await stat(path);
+    if (!info.isFile()) throw new DistillError("E_FILE", `${what}: not a file`);
+    return info.size;
+  } catch (cause) {
+    throw unreadable(what, cause);
+  }
 }
 
 /** Reads in parts, for `readFile` stops at 2 GiB and external data does not. */
@@ -29,9 +107,7 @@ async function readWhole(path: string, what: string): Promise<Uint8Array> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
-    const info = await file.stat();
-    if (!info.isFile()) throw new DistillError("E_FILE", `${what}: not a file`);
-    const bytes = new Uint8Array(info.size);
+    const bytes = new Uint8Array((await file.stat()).size);
     for (let at = 0; at < bytes.length; ) {
       const { bytesRead } = await file.read(bytes, at, Math.min(bytes.length - at, 2 ** 30), at);
       if (bytesRead === 0)
@@ -43,11 +119,15 @@ async function readWhole(path: string, what: string): Promise<Uint8Array> {
     }
     return bytes;
   } catch (cause) {
-    if (cause instanceof DistillError) throw cause;
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "no such file" : code === "EACCES" ? "may not be read" : message;
-    throw new DistillError("E_FILE", `${what}: ${why}`, { cause });
+    throw unreadable(what, cause);
   } finally {
     await file?.close();
   }
+}
+
+function unreadable(what: string, cause: unknown): DistillError {
+  if (cause instanceof DistillError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const why = code === "ENOENT" ? "no such file" : code === "EACCES" ? "may not be read" : message;
+  return new DistillError("E_FILE", `${what}: ${why}`, { cause });
 }

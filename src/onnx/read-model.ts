@@ -48,7 +48,9 @@ export interface ReadModelOptions {
  */
 export function readModel(bytes: Uint8Array, options: ReadModelOptions = {}): Model {
   const source = options.source ?? "model";
-  return buildModel({ proto: parseProto(bytes, source), bytes }, source, options.external);
+  const { external } = options;
+  const read = external && ((location: string) => ({ path: location, data: external(location) }));
+  return buildModel({ proto: parseProto(bytes, source), bytes }, source, read);
 }
 
 /** Bytes -> message, for readers that must look at it before they can build the model. */
@@ -77,7 +79,7 @@ function cutShort(bytes: Uint8Array): string {
  * where there are none. It is not altered, and weights go back into the same file.
  */
 export function inlineBranches(model: Model, conditions: ReadonlyMap<string, boolean>): Model {
-  const file = (location: string) => model.externalFiles.find((f) => f.path === location)?.data as Uint8Array;
+  const file = (location: string) => model.externalFiles.find((f) => f.path === location) as ExternalFile;
   const origin = originOf(model);
   const made = buildModel(origin, model.source, file, (name) => conditions.get(name));
   return originOf(made).proto === origin.proto ? model : made;
@@ -107,7 +109,7 @@ export function checkLocation(location: string, what: string): void {
 export function buildModel(
   origin: Origin,
   source: string,
-  read: ((location: string) => Uint8Array) | undefined,
+  read: ((location: string) => ExternalFile) | undefined,
   condition: Condition = () => undefined,
 ): Model {
   const files = new Map<string, ExternalFile>();
@@ -120,10 +122,10 @@ export function buildModel(
           "E_FILE",
           `${what}: its data lies in the external file "${location}"; read the model from its path, or give the file's bytes by the option "external"`,
         );
-      file = { path: location, data: read(location) };
+      file = read(location);
       files.set(location, file);
     }
-    return file.data;
+    return file;
   };
   try {
     // What comes straight from a file; an edited model was separated when it was read.

@@ -16,12 +16,13 @@ import {
   type TensorData,
   type TypedArray,
 } from "../base/tensor.ts";
+import { type ExternalFile, fileCopy, fileSize, fileView } from "../base/value-info.ts";
 import { dataTypeOf, dtypeOf, shallow } from "./proto.ts";
 
 const field = TensorProtoSchema.field;
 
-/** The whole external file at a location; throws where it can't be had. */
-export type ExternalReader = (location: string, what: string) => Uint8Array;
+/** The external file at a location; throws where it can't be had. */
+export type ExternalReader = (location: string, what: string) => ExternalFile;
 
 export function isExternal(proto: TensorProto): boolean {
   return proto.dataLocation === TensorProto_DataLocation.EXTERNAL;
@@ -65,8 +66,8 @@ export function decodeTensor(proto: TensorProto, what: string, external: Externa
   }
   const byteLength = count * bytesPerElement(dtype);
   if (isExternal(proto)) {
-    const bytes = externalBytes(proto, byteLength, what, external);
-    return lazily(dtype, dims, () => arrayFromBytes(dtype, new Uint8Array(bytes)));
+    const { file, offset } = externalPlace(proto, byteLength, what, external);
+    return lazily(dtype, dims, () => arrayFromBytes(dtype, fileCopy(file, offset, byteLength)));
   }
   const typed = typedField(proto, dtype);
   if (isFieldSet(proto, field.rawData) && (proto.rawData.length > 0 || typed.length === 0)) {
@@ -77,12 +78,12 @@ export function decodeTensor(proto: TensorProto, what: string, external: Externa
   return lazily(dtype, dims, () => fill(newArray(dtype, count), typed));
 }
 
-function externalBytes(
+function externalPlace(
   proto: TensorProto,
   needed: number,
   what: string,
   external: ExternalReader,
-): Uint8Array {
+): { file: ExternalFile; offset: number } {
   const number = (key: string): number | undefined => {
     const text = proto.externalData.find((e) => e.key === key)?.value;
     if (text === undefined) return undefined;
@@ -99,12 +100,13 @@ function externalBytes(
       `${what}: needs ${needed} bytes, but declares ${length} in the external file "${location}"`,
     );
   const file = external(location, what);
-  if (offset + length > file.length)
+  const size = fileSize(file);
+  if (offset + length > size)
     throw new DistillError(
       "E_FILE",
-      `${what}: needs bytes ${offset} to ${offset + length} of the external file "${location}", which has ${file.length}; it is cut short or belongs to another model`,
+      `${what}: needs bytes ${offset} to ${offset + length} of the external file "${location}", which has ${size}; it is cut short or belongs to another model`,
     );
-  return file.subarray(offset, offset + length);
+  return { file, offset };
 }
 
 function typedField(proto: TensorProto, dtype: NumericDType): readonly (number | bigint)[] {
@@ -160,10 +162,11 @@ export function encodeTensor(tensor: Tensor, name: string, like?: TensorProto): 
 export function inlineTensor(proto: TensorProto, what: string, external: ExternalReader): TensorProto {
   const dtype = dtypeOf(proto.dataType);
   if (dtype === undefined || dtype === "string") return proto;
-  const bytes = externalBytes(proto, sizeOf(proto.dims.map(Number)) * bytesPerElement(dtype), what, external);
+  const length = sizeOf(proto.dims.map(Number)) * bytesPerElement(dtype);
+  const { file, offset } = externalPlace(proto, length, what, external);
   const copy = shallow(proto);
   clearField(copy, field.externalData);
   clearField(copy, field.dataLocation);
-  copy.rawData = bytes as Uint8Array<ArrayBuffer>;
+  copy.rawData = fileView(file, offset, length) as Uint8Array<ArrayBuffer>;
   return copy;
 }

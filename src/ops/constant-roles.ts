@@ -3,7 +3,8 @@ import { type DType, isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { type OpTable, tableKey } from "./builder.ts";
-import { fixedSlotsOf } from "./define.ts";
+import { fixedSlotsOf, type OpDefinition } from "./define.ts";
+import { broadcasting } from "./infer.ts";
 
 export type ConstantRole = "parameter" | "statistics";
 
@@ -25,8 +26,8 @@ export function constantRoles(
   const fixed = new Set<Value>();
   const isWeight = (tensor: Tensor): boolean => counts(tensor.dtype) && sizeOf(tensor.dims) > 1;
   const hasInitialisers = [...constants].some(([x, t]) => !model.constantNodes.has(x) && isWeight(t));
-  const mayBeWeight = (x: Value, tensor: Tensor): boolean =>
-    !(hasInitialisers && model.constantNodes.has(x)) && !isMask(tensor);
+  const mayBeWeight = (x: Value, tensor: Tensor, definition: OpDefinition | undefined): boolean =>
+    !(hasInitialisers && model.constantNodes.has(x)) && !(mayMask(definition) && isMask(tensor));
   for (const node of nodes) {
     const definition = table.get(tableKey(node.op, node.domain));
     const fixedSlots = fixedSlotsOf(definition, node, (x) => constants.get(x));
@@ -35,12 +36,17 @@ export function constantRoles(
       if (!x || !tensor || !counts(tensor.dtype) || roles.get(x) === "statistics") return;
       if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
       else if (fixedSlots.includes(i)) fixed.add(x);
-      else if ((isWeight(tensor) || definition?.weights?.includes(i)) && mayBeWeight(x, tensor))
+      else if ((isWeight(tensor) || definition?.weights?.includes(i)) && mayBeWeight(x, tensor, definition))
         roles.set(x, "parameter");
     });
   }
   for (const x of fixed) if (roles.get(x) === "parameter") roles.delete(x);
   return roles;
+}
+
+/** Masks are added. Nothing else is looked into: a large teacher's weights stay unread in their file. */
+function mayMask(definition: OpDefinition | undefined): boolean {
+  return definition !== undefined && "infer" in definition && definition.infer === broadcasting;
 }
 
 /** Zeros and numbers far below, both there. */

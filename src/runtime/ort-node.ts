@@ -3,6 +3,7 @@
 // Not used, on purpose: `session.set_denormal_as_zero`. It reaches only the threads of ONNX Runtime's own pool, not the
 // calling one, so which elements are flushed depends on which thread took them, and reruns differ in their bits.
 import { checkKeys } from "../base/errors.ts";
+import { isOnDisk } from "../base/value-info.ts";
 import { probeConvolutionBlock } from "./convolution-block.ts";
 import { type OrtTensorConstructor, runtimeError, wrapSession } from "./ort-session.ts";
 import type { Runtime, SessionOptions } from "./session.ts";
@@ -32,6 +33,10 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
     convolutionBlock: () => (block ??= probeConvolutionBlock(runtime.load)),
     async load(model: Uint8Array, options: SessionOptions = {}) {
       const threads = options.threads ?? defaults.threads;
+      const { externalData = [] } = options;
+      // Files that were left on disk (all in one folder) are mapped there by ONNX Runtime itself.
+      const folder = externalData.find(isOnDisk)?.folder;
+      const inMemory = externalData.filter((f) => !isOnDisk(f));
       const level = options.optimization ?? defaults.optimization ?? "all";
       try {
         const ort = await import("onnxruntime-node");
@@ -42,10 +47,15 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
           interOpNumThreads: 1,
           graphOptimizationLevel: levels[level],
           logSeverityLevel: 4,
-          // Otherwise the threads of a session that has just run go on spinning, and take the cores from the next one.
-          extra: { session: { force_spinning_stop: "1" } },
+          extra: {
+            session: {
+              // Otherwise the threads of a session that has just run go on spinning, and take the cores from the next one.
+              force_spinning_stop: "1",
+              ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
+            },
+          },
           ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-          ...(options.externalData?.length ? { externalData: options.externalData } : {}),
+          ...(inMemory.length > 0 ? { externalData: inMemory } : {}),
         });
         return wrapSession(session, {
           runtime: name,

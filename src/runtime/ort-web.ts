@@ -45,7 +45,9 @@ export function createWebRuntime(defaults: WebRuntimeOptions = {}): Runtime {
           executionMode: "sequential",
           graphOptimizationLevel: levels[options.optimization ?? "all"],
           logSeverityLevel: 4,
-          ...(options.externalData?.length ? { externalData: options.externalData } : {}),
+          ...(options.externalData?.length
+            ? { externalData: options.externalData.map(({ path, data }) => ({ path, data })) }
+            : {}),
         });
         return wrapSession(session, {
           runtime: name,

@@ -451,8 +451,15 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   }
 }
 
-export async function openModel(source: string | Uint8Array | Model, what: string): Promise<Model> {
-  if (typeof source === "string") return (await import("../onnx/read-model-file.ts")).readModelFile(source);
+/** A teacher's weights are never looked at, so those of a large one stay in its file. */
+export async function openModel(
+  source: string | Uint8Array | Model,
+  what: "teacher" | "student",
+): Promise<Model> {
+  if (typeof source === "string") {
+    const { readModelFile, largeModel } = await import("../onnx/read-model-file.ts");
+    return readModelFile(source, what === "teacher" ? { leaveFrom: largeModel } : {});
+  }
   if (source instanceof Uint8Array) return readModel(source, { source: what });
   return source;
 }

@@ -1,5 +1,6 @@
 // How large a model is: its learned numbers and its bytes. Counts what the file holds; runs nothing.
-import { type DType, isFloat } from "../base/tensor.ts";
+import { type DType, isFloat, sizeOf } from "../base/tensor.ts";
+import { fileSize, isOnDisk } from "../base/value-info.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { modelBytes } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
@@ -28,15 +29,17 @@ export function modelSize(model: Model): ModelSize {
   let tensors = 0;
   let statistics = 0;
   for (const [value, role] of learnedConstants(model)) {
-    const n = model.graph.constants.get(value)?.data.length ?? 0;
+    const n = sizeOf(model.graph.constants.get(value)?.dims ?? [0]);
     if (role === "statistics") statistics += n;
     else {
       parameters += n;
       tensors++;
     }
   }
-  const external = model.externalFiles.reduce((n, f) => n + f.data.length, 0);
-  return { parameters, tensors, statistics, bytes: modelBytes(model).length + external };
+  const external = model.externalFiles.reduce((n, f) => n + fileSize(f), 0);
+  // A model whose weights were left in its own file has that file among the external ones.
+  const own = model.externalFiles.some((f) => isOnDisk(f) && f.own) ? 0 : modelBytes(model).length;
+  return { parameters, tensors, statistics, bytes: own + external };
 }
 
 /** Learned numbers of the constants that `node` takes; one that several nodes share counts at each. */
@@ -49,7 +52,7 @@ export function parametersOf(
   return [...new Set(node.inputs)].reduce(
     (n, x) =>
       x && roles.get(x) === "parameter" && counts(x)
-        ? n + (model.graph.constants.get(x)?.data.length ?? 0)
+        ? n + sizeOf(model.graph.constants.get(x)?.dims ?? [0])
         : n,
     0,
   );
