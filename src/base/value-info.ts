@@ -27,6 +27,8 @@ export interface FileOnDisk extends ExternalFile {
   readonly own?: boolean;
   /** `length` bytes from `offset` on, read from the file. */
   slice(offset: number, length: number): Uint8Array;
+  /** Throws E_FILE where the file is no longer what it was when the model was read. */
+  check(): void;
 }
 
 export function isOnDisk(file: ExternalFile): file is FileOnDisk {

@@ -34,7 +34,8 @@ export async function openRun(
   const optimizer = optimizerOf(flags);
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
   const student = await loadStudent(flags.student, flags.seed ?? 0);
-  const teacher = flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
+  const teacher =
+    flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
   const data = await openTraining(flags.data, flags);
   const evaluation =

@@ -44,7 +44,8 @@ export async function selectivityCommand(
   if (flags.data === undefined) throw new DistillError("E_OPTION", "selectivity needs --data");
   const neurons = flags.neuron?.map(parseNeuron);
   const model = await readModelFile(path, { leaveFrom: largeModel });
-  const student = studentPath === undefined ? undefined : await readModelFile(studentPath);
+  const student =
+    studentPath === undefined ? undefined : await readModelFile(studentPath, { leaveFrom: largeModel });
   const dataset = await openPart(flags.data, flags.split, flags);
   const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
   const total = Math.min(dataset.length, flags.samples ?? 2000);

@@ -16,10 +16,10 @@ import {
   ValueInfoProtoSchema,
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { formatShape, sameShape, type Tensor, type TypedArray } from "../base/tensor.ts";
-import { type ExternalFile, fileSize } from "../base/value-info.ts";
+import { bytesPerElement, formatShape, sameShape, sizeOf, type Tensor } from "../base/tensor.ts";
+import type { ExternalFile } from "../base/value-info.ts";
 import type { Model } from "./model.ts";
-import { isConstant, originOf, type Place, shallow } from "./proto.ts";
+import { dtypeOf, isConstant, originOf, type Place, shallow, tensorsOf } from "./proto.ts";
 import { externalLocations } from "./read-model.ts";
 import { renewPlaces } from "./renew-places.ts";
 import { type ExternalReader, encodeTensor, inlineTensor, isExternal } from "./tensor-proto.ts";
@@ -108,15 +108,17 @@ export interface ExportedModel {
 export function withWeights(model: Model, weights: ReadonlyMap<string, Tensor>): ExportedModel {
   for (const [name, tensor] of weights) checkWeight(model, name, tensor);
   const { file = originOf(model).proto, bytes, provenance } = originOf(model);
-  const added = sum([...weights.values()].map((t) => (t.data as TypedArray).byteLength ?? 0));
-  const outside = sum(model.externalFiles.map(fileSize));
+  // A weight within the file gives its place to the new one, which is as large.
+  const outside = [...tensorsOf(file)].filter(isExternal);
+  const renewed = outside.filter((t) => weights.has(t.name));
+  const added = sum(renewed.map(bytesOf));
   if (bytes.length + added > largestFile)
     throw new DistillError(
       "E_MODEL",
-      `${model.source}: with ${added} bytes of new weights the model passes ${largestFile} bytes, more than one ONNX file may hold`,
+      `${model.source}: with ${added} bytes of new weights that lay outside the model passes ${largestFile} bytes, more than one ONNX file may hold`,
     );
-  const inline = bytes.length + added + outside <= largestFile;
-  if (weights.size === 0 && outside === 0) return { bytes, externalFiles: [] };
+  const inline = bytes.length + sum(outside.map(bytesOf)) <= largestFile;
+  if (weights.size === 0 && outside.length === 0) return { bytes, externalFiles: [] };
 
   const external: ExternalReader = (location) =>
     model.externalFiles.find((f) => f.path === location) as ExternalFile;
@@ -188,6 +190,11 @@ function withGraph(proto: ModelProto, graph: GraphProto): ModelProto {
   const copy = shallow(proto);
   copy.graph = graph;
   return copy;
+}
+
+function bytesOf(t: TensorProto): number {
+  const dtype = dtypeOf(t.dataType);
+  return dtype === undefined || dtype === "string" ? 0 : sizeOf(t.dims.map(Number)) * bytesPerElement(dtype);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -4,16 +4,25 @@ import { join } from "node:path";
 import { DistillError } from "../base/errors.ts";
 import type { FileOnDisk } from "../base/value-info.ts";
 
-/** The file `path` in `folder`. `slice` throws E_FILE where the file was changed since. */
+/**
+ * The file `path` in `folder`; `slice` and `check` throw E_FILE where it was changed since. What a runtime has mapped it keeps
+ * where another file takes the name; a file that is written over in place changes under it.
+ */
 export function fileOnDisk(folder: string, path: string, extra: { own?: boolean } = {}): FileOnDisk {
   const full = join(folder, path);
   const { size, mtimeMs } = statSync(full);
+  const check = (now = statSync(full, { throwIfNoEntry: false })): void => {
+    if (now?.size === size && now.mtimeMs === mtimeMs) return;
+    throw new DistillError(
+      "E_FILE",
+      `${full}: the file was ${now ? "changed" : "removed"} while the model was in use`,
+    );
+  };
   const slice = (offset: number, length: number): Uint8Array => {
+    check();
     const file = openSync(full, "r");
     try {
-      const now = fstatSync(file);
-      if (now.size !== size || now.mtimeMs !== mtimeMs)
-        throw new DistillError("E_FILE", `${full}: the file was changed while the model was in use`);
+      check(fstatSync(file));
       const bytes = new Uint8Array(length);
       for (let at = 0; at < length; ) {
         const read = readSync(file, bytes, at, Math.min(length - at, 2 ** 30), offset + at);
@@ -31,6 +40,7 @@ export function fileOnDisk(folder: string, path: string, extra: { own?: boolean 
     folder,
     size,
     slice,
+    check: () => check(),
     get data() {
       return slice(0, size);
     },

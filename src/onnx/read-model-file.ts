@@ -5,11 +5,11 @@ import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import { type ModelProto, ModelProtoSchema } from "onnx-buf";
 import { checkKeys, DistillError } from "../base/errors.ts";
-import type { ExternalFile } from "../base/value-info.ts";
+import type { ExternalFile, FileOnDisk } from "../base/value-info.ts";
 import { fileOnDisk } from "./file-on-disk.ts";
 import type { Model } from "./model.ts";
 import { tensorsOf } from "./proto.ts";
-import { buildModel, checkLocation, externalLocations, parseProto } from "./read-model.ts";
+import { buildModel, checkLocation, externalLocations, leavesFolder, parseProto } from "./read-model.ts";
 import { isExternal, locationOf } from "./tensor-proto.ts";
 import { thinModel } from "./thin-model.ts";
 
@@ -20,7 +20,9 @@ export interface ReadModelFileOptions {
   /**
    * Files (the model's own, or of external data) of this many bytes or more stay on disk: weights are read when they are
    * asked for, and ONNX Runtime for Node maps them where they lie, so that they are never in this process twice. Such
-   * a file must not be changed while the model is in use. Default: everything is read.
+   * a file must not be changed while the model is in use: until the model is loaded that is an error, later it changes the
+   * weights (a new file under the same name does no harm then). Weights in Constant nodes are read all the same. Default:
+   * everything is read.
    */
   readonly leaveFrom?: number;
 }
@@ -39,47 +41,61 @@ const leastLeft = 2 ** 16;
 export async function readModelFile(path: string, options: ReadModelFileOptions = {}): Promise<Model> {
   checkKeys("readModelFile", options, ["leaveFrom"]);
   const { leaveFrom = Number.POSITIVE_INFINITY } = options;
-  const files = new Map<string, ExternalFile>();
-  const thin = await thinned(path, leaveFrom, files);
-  const bytes = thin ?? (await readWhole(path, path));
+  const own = await thinned(path, leaveFrom);
+  const bytes = own?.bytes ?? (await readWhole(path, path));
   const proto = parseProto(bytes, path);
-  const moved = new Map<string, string>();
+  const files = new Map<string, ExternalFile>();
+  if (own) files.set(own.file.path, own.file);
+
+  const sizes = new Map<string, number>();
   for (const location of externalLocations(proto)) {
     if (files.has(location)) continue;
     checkLocation(location, path);
+    sizes.set(location, await sizeOfFile(join(dirname(path), location), externalFile(path, location)));
+  }
+  // ONNX Runtime takes all external data from memory or all from disk, so small files are left with the large one.
+  const leaves = own !== undefined || [...sizes.values()].some((size) => size >= leaveFrom);
+  const moved = new Map<string, string>();
+  for (const location of sizes.keys()) {
     const beside = join(dirname(path), location);
-    const what = `${path}: the external file "${location}"`;
-    const left = (await sizeOfFile(beside, what)) >= leaveFrom ? leftBeside(path, beside) : undefined;
-    if (left && left.path !== location) moved.set(location, left.path);
-    files.set(left?.path ?? location, left ?? { path: location, data: await readWhole(beside, what) });
+    const left = leaves ? leftBeside(path, beside) : undefined;
+    if (!left || (left.path !== location && (sizes.has(left.path) || files.has(left.path)))) {
+      files.set(location, { path: location, data: await readWhole(beside, externalFile(path, location)) });
+      continue;
+    }
+    if (left.path !== location) moved.set(location, left.path);
+    files.set(left.path, left);
   }
   const origin = { proto, bytes: moved.size > 0 ? relocated(proto, moved) : bytes };
   return buildModel(origin, path, (location) => files.get(location) as ExternalFile);
 }
 
-/** The bytes of a large model without its weights, whose file joins `files`; undefined where it is to be read whole. */
+const externalFile = (path: string, location: string): string => `${path}: the external file "${location}"`;
+
+/** A large model without its weights, and the file that keeps them; undefined where it is to be read whole. */
 async function thinned(
   path: string,
   leaveFrom: number,
-  files: Map<string, ExternalFile>,
-): Promise<Uint8Array | undefined> {
+): Promise<{ bytes: Uint8Array; file: FileOnDisk } | undefined> {
   if ((await sizeOfFile(path, path)) < leaveFrom) return undefined;
   const real = realpathSync(path);
   const file = fileOnDisk(dirname(real), basename(real), { own: true });
+  // A name that no location may have (of Linux, with a backslash).
+  if (leavesFolder(file.path)) return undefined;
   const bytes = thinModel(file, file.path, leastLeft);
-  if (bytes) files.set(file.path, file);
-  return bytes;
+  return bytes && { bytes, file };
 }
 
 /**
  * An external file to be left where it is, links followed, as the folder of the model itself sees it: ONNX Runtime maps
  * nothing that links lead to outside of it. Undefined where that folder does not hold it.
  */
-function leftBeside(path: string, beside: string): ExternalFile | undefined {
+function leftBeside(path: string, beside: string): FileOnDisk | undefined {
   const folder = dirname(realpathSync(path));
   const within = relative(folder, realpathSync(beside));
-  if (isAbsolute(within) || within.split(sep).includes("..")) return undefined;
-  return fileOnDisk(folder, within);
+  if (isAbsolute(within)) return undefined; // Of Windows, on another drive.
+  const location = within.split(sep).join("/");
+  return leavesFolder(location) ? undefined : fileOnDisk(folder, location);
 }
 
 /** Writes other locations into the message; its bytes. */

@@ -95,15 +95,18 @@ export function externalLocations(proto: ModelProto): Set<string> {
 /** Refuses a location that leaves the model's own folder: a model must not be able to read other files. */
 export function checkLocation(location: string, what: string): void {
   if (location === "") throw new DistillError("E_MODEL", `${what}: external data without a location`);
-  if (
-    /^([/\\]|[A-Za-z]:)/.test(location) ||
-    location.split(/[/\\]/).includes("..") ||
-    location.includes("\0")
-  )
+  if (leavesFolder(location))
     throw new DistillError(
       "E_MODEL",
       `${what}: the external file ${JSON.stringify(location)} lies outside the model's folder and is not read; put it beside the model and write its bare name into the model`,
     );
+}
+
+/** Whether a location is absolute or has `..` in it, as any system understands it. */
+export function leavesFolder(location: string): boolean {
+  return (
+    /^([/\\]|[A-Za-z]:)/.test(location) || location.split(/[/\\]/).includes("..") || location.includes("\0")
+  );
 }
 
 export function buildModel(

@@ -32,17 +32,32 @@ export function locationOf(proto: TensorProto): string {
   return proto.externalData.find((e) => e.key === "location")?.value ?? "";
 }
 
+/** How to have the first elements of a tensor that was read, without making all of them. */
+const beginnings = new WeakMap<Tensor, (count: number) => TensorData>();
+
 /** A tensor whose elements are made on first use. The accessor is its own, so a structured clone evaluates it. */
-function lazily(dtype: DType, dims: readonly number[], decode: () => TensorData): Tensor {
+function lazily(
+  dtype: DType,
+  dims: readonly number[],
+  count: number,
+  decode: (count: number) => TensorData,
+): Tensor {
   let data: TensorData | undefined;
-  return {
+  const tensor: Tensor = {
     dtype,
     dims,
     get data() {
-      data ??= decode();
+      data ??= decode(count);
       return data;
     },
   };
+  beginnings.set(tensor, (n) => data ?? decode(Math.min(n, count)));
+  return tensor;
+}
+
+/** The first elements, at least `count` where there are so many; those of a tensor that was read are made alone. */
+export function beginningOf(tensor: Tensor, count: number): TensorData {
+  return beginnings.get(tensor)?.(count) ?? tensor.data;
 }
 
 /** `what` names the tensor in messages. Undefined for an element type that we don't hold. */
@@ -62,20 +77,25 @@ export function decodeTensor(proto: TensorProto, what: string, external: Externa
   };
   if (dtype === "string") {
     expect(proto.stringData.length, count, "strings");
-    return lazily(dtype, dims, () => proto.stringData.map((s) => new TextDecoder().decode(s)));
+    return lazily(dtype, dims, count, (n) =>
+      proto.stringData.slice(0, n).map((s) => new TextDecoder().decode(s)),
+    );
   }
-  const byteLength = count * bytesPerElement(dtype);
+  const width = bytesPerElement(dtype);
+  const byteLength = count * width;
   if (isExternal(proto)) {
     const { file, offset } = externalPlace(proto, byteLength, what, external);
-    return lazily(dtype, dims, () => arrayFromBytes(dtype, fileCopy(file, offset, byteLength)));
+    return lazily(dtype, dims, count, (n) => arrayFromBytes(dtype, fileCopy(file, offset, n * width)));
   }
   const typed = typedField(proto, dtype);
   if (isFieldSet(proto, field.rawData) && (proto.rawData.length > 0 || typed.length === 0)) {
     expect(proto.rawData.length, byteLength, "bytes");
-    return lazily(dtype, dims, () => arrayFromBytes(dtype, new Uint8Array(proto.rawData)));
+    return lazily(dtype, dims, count, (n) =>
+      arrayFromBytes(dtype, new Uint8Array(proto.rawData.subarray(0, n * width))),
+    );
   }
   expect(typed.length, count, "elements");
-  return lazily(dtype, dims, () => fill(newArray(dtype, count), typed));
+  return lazily(dtype, dims, count, (n) => fill(newArray(dtype, n), n < count ? typed.slice(0, n) : typed));
 }
 
 function externalPlace(

@@ -1,6 +1,6 @@
 // The bytes of a model without its large weights: each initialiser of some size is left out and refers to the place where it
 // lies in the model's own file, as ONNX external data. Reads the file piece by piece and never holds what it leaves out.
-// Knows protobuf's wire format and the numbers of three fields; all else is copied unread.
+// Knows protobuf's wire format and the numbers of four fields; all else is copied unread.
 // Sources: protobuf encoding guide; onnx.proto (ModelProto.graph, GraphProto.initializer, TensorProto.raw_data).
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
@@ -20,6 +20,7 @@ export interface ByteSource {
 const graphField = ModelProtoSchema.field.graph.number;
 const initializerField = GraphProtoSchema.field.initializer.number;
 const rawDataField = TensorProtoSchema.field.rawData.number;
+const externalDataField = TensorProtoSchema.field.externalData.number;
 const lengthDelimited = 2;
 
 /**
@@ -68,10 +69,13 @@ function thinGraph(
   return out;
 }
 
+/** Undefined where there is none, or the tensor says of its own that its data lies elsewhere. */
 function rawDataOf(reader: WireReader, begin: number, end: number): Field | undefined {
   let found: Field | undefined;
-  for (const field of reader.fields(begin, end))
+  for (const field of reader.fields(begin, end)) {
+    if (field.number === externalDataField) return undefined;
     if (field.number === rawDataField && field.type === lengthDelimited) found = field;
+  }
   return found;
 }
 

@@ -1,10 +1,10 @@
 // What the constants of a model are for: learned numbers, running statistics, or numbers of the architecture.
-import { type DType, isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
+import { type DType, isFloat, sizeOf, type Tensor, type TensorData } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
+import { beginningOf } from "../onnx/tensor-proto.ts";
 import { type OpTable, tableKey } from "./builder.ts";
-import { fixedSlotsOf, type OpDefinition } from "./define.ts";
-import { broadcasting } from "./infer.ts";
+import { fixedSlotsOf } from "./define.ts";
 
 export type ConstantRole = "parameter" | "statistics";
 
@@ -26,8 +26,8 @@ export function constantRoles(
   const fixed = new Set<Value>();
   const isWeight = (tensor: Tensor): boolean => counts(tensor.dtype) && sizeOf(tensor.dims) > 1;
   const hasInitialisers = [...constants].some(([x, t]) => !model.constantNodes.has(x) && isWeight(t));
-  const mayBeWeight = (x: Value, tensor: Tensor, definition: OpDefinition | undefined): boolean =>
-    !(hasInitialisers && model.constantNodes.has(x)) && !(mayMask(definition) && isMask(tensor));
+  const mayBeWeight = (x: Value, tensor: Tensor): boolean =>
+    !(hasInitialisers && model.constantNodes.has(x)) && !isMask(tensor);
   for (const node of nodes) {
     const definition = table.get(tableKey(node.op, node.domain));
     const fixedSlots = fixedSlotsOf(definition, node, (x) => constants.get(x));
@@ -36,7 +36,7 @@ export function constantRoles(
       if (!x || !tensor || !counts(tensor.dtype) || roles.get(x) === "statistics") return;
       if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
       else if (fixedSlots.includes(i)) fixed.add(x);
-      else if ((isWeight(tensor) || definition?.weights?.includes(i)) && mayBeWeight(x, tensor, definition))
+      else if ((isWeight(tensor) || definition?.weights?.includes(i)) && mayBeWeight(x, tensor))
         roles.set(x, "parameter");
     });
   }
@@ -44,14 +44,9 @@ export function constantRoles(
   return roles;
 }
 
-/** Masks are added. Nothing else is looked into: a large teacher's weights stay unread in their file. */
-function mayMask(definition: OpDefinition | undefined): boolean {
-  return definition !== undefined && "infer" in definition && definition.infer === broadcasting;
-}
-
-/** Zeros and numbers far below, both there. */
-function isMask({ dtype, data }: Tensor): boolean {
-  if (dtype !== "float32" && dtype !== "float64") return false;
-  const numbers = data as Float32Array;
-  return numbers.some((v) => v !== 0) && numbers.every((v) => v === 0 || v <= -50);
+/** Zeros and numbers far below, both there. A large teacher's weights are not read from their file for it. */
+function isMask(tensor: Tensor): boolean {
+  if (tensor.dtype !== "float32" && tensor.dtype !== "float64") return false;
+  const every = (data: TensorData): boolean => (data as Float32Array).every((v) => v === 0 || v <= -50);
+  return every(beginningOf(tensor, 1024)) && every(tensor.data) && tensor.data.some((v) => v !== 0);
 }

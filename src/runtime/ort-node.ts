@@ -34,11 +34,15 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
     async load(model: Uint8Array, options: SessionOptions = {}) {
       const threads = options.threads ?? defaults.threads;
       const { externalData = [] } = options;
-      // Files that were left on disk (all in one folder) are mapped there by ONNX Runtime itself.
-      const folder = externalData.find(isOnDisk)?.folder;
-      const inMemory = externalData.filter((f) => !isOnDisk(f));
+      // Files that were left on disk (all in one folder) are mapped there by ONNX Runtime itself, which takes all external
+      // data from memory or all from disk.
+      const onDisk = externalData.every(isOnDisk) ? externalData : [];
+      const folder = onDisk[0]?.folder;
+      const inMemory =
+        onDisk.length > 0 ? [] : externalData.map(({ path, data }) => ({ path: asAsked(path), data }));
       const level = options.optimization ?? defaults.optimization ?? "all";
       try {
+        for (const file of onDisk) file.check();
         const ort = await import("onnxruntime-node");
         ort.env.logLevel = "fatal"; // What fails is thrown, and must not be printed as well.
         const session = await ort.InferenceSession.create(model, {
@@ -68,6 +72,11 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
     },
   };
   return runtime;
+}
+
+/** onnxruntime-node drops one "./" in front of a path and then looks for the location as the model spells it. */
+function asAsked(path: string): string {
+  return path.startsWith("./") ? `./${path}` : path;
 }
 
 /** Of this processor, found out at the first question. */

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { DistillError } from "../base/errors.ts";
 import { formatBytes } from "../base/format.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
+import { fileSize, fileView } from "../base/value-info.ts";
 import { compileStep, names } from "../compile/compile-step.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder, evaluationBatches } from "../data/batches.ts";
@@ -585,7 +586,7 @@ function identityOf(
       target: target.name,
       strategy: strategy ? describeStrategy(strategy) : { name: "supervised" },
       student: student.source,
-      studentSha256: createHash("sha256").update(modelBytes(student)).digest("hex"),
+      studentSha256: sha256(student),
       teacher:
         typeof options.teacher === "string" ? options.teacher : options.teacher ? "(given in memory)" : null,
       samples: options.data.length,
@@ -593,6 +594,15 @@ function identityOf(
       prepared,
     },
   };
+}
+
+/** Of the file and its external data, in the order of their locations. */
+function sha256(model: Model): string {
+  const hash = createHash("sha256").update(modelBytes(model));
+  for (const file of model.externalFiles.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
+    for (let at = 0; at < fileSize(file); at += 2 ** 26)
+      hash.update(fileView(file, at, Math.min(2 ** 26, fileSize(file) - at)));
+  return hash.digest("hex");
 }
 
 function resumePoint(run: RunFolder, identity: { config: Record<string, unknown> }) {

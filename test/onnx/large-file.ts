@@ -19,13 +19,16 @@ import {
 
 import { testRandom } from "../gradient-checker.ts";
 
-const width = 1024;
-
 /**
- * "x" [N, 1024] through `layers` of MatMul and Relu, each with a weight of 4 MiB; the weights in the model's own file, or in
- * `<name>.data` beside it.
+ * "x" [N, width] through `layers` of MatMul and Relu to "relu0", "relu1", …, each with a weight of width² floats (4 MiB); the
+ * weights in the model's own file, or in `<name>.data` beside it.
  */
-export function writeLargeModel(path: string, layers: number, where: "embedded" | "external"): void {
+export function writeLargeModel(
+  path: string,
+  layers: number,
+  where: "embedded" | "external",
+  width = 1024,
+): void {
   const each = width * width * 4;
   const nodes = Array.from({ length: layers }, (_, i) => [
     create(NodeProtoSchema, {
@@ -83,7 +86,7 @@ export function writeLargeModel(path: string, layers: number, where: "embedded" 
       model.graph = graph;
       writeSync(file, toBinary(ModelProtoSchema, model));
       const data = openSync(join(dirname(path), location), "w");
-      for (let i = 0; i < layers; i++) writeSync(data, weight(i));
+      for (let i = 0; i < layers; i++) writeSync(data, weight(i, width));
       closeSync(data);
       return;
     }
@@ -99,7 +102,7 @@ export function writeLargeModel(path: string, layers: number, where: "embedded" 
     writeSync(file, Uint8Array.from([...head, ...tag(7), ...varint(size)]));
     tensors.forEach((t, i) => {
       writeSync(file, Uint8Array.from(t));
-      writeSync(file, weight(i));
+      writeSync(file, weight(i, width));
     });
     writeSync(file, rest);
   } finally {
@@ -107,13 +110,15 @@ export function writeLargeModel(path: string, layers: number, where: "embedded" 
   }
 }
 
-let made: Float32Array | undefined;
+let made = new Float32Array();
 
 /** Uniform in ±√(6/width), so that neither signal nor noise dies out; all differ, for equal ones are shared in memory. */
-function weight(i: number): Uint8Array {
-  const random = testRandom(1);
-  const limit = Math.sqrt(6 / width);
-  made ??= Float32Array.from({ length: width * width }, () => limit * (2 * random() - 1));
+function weight(i: number, width: number): Uint8Array {
+  if (made.length !== width * width) {
+    const random = testRandom(1);
+    const limit = Math.sqrt(6 / width);
+    made = Float32Array.from({ length: width * width }, () => limit * (2 * random() - 1));
+  }
   made[0] = i / 1000;
   return new Uint8Array(made.buffer as ArrayBuffer);
 }

@@ -1,21 +1,38 @@
 // Models whose weights stay on disk: the same model, and no more memory than its size.
 import { execFileSync } from "node:child_process";
-import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
 import { fileSize, isOnDisk } from "../../src/base/value-info.ts";
+import { arrayDataset } from "../../src/data/array-dataset.ts";
+import { editModel } from "../../src/onnx/edit-model.ts";
 import { modelBytes, withOutputs, withWeights } from "../../src/onnx/export-model.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { readModelFile } from "../../src/onnx/read-model-file.ts";
 import { thinModel } from "../../src/onnx/thin-model.ts";
+import { fixedBatchOf } from "../../src/prepare/fixed-batch.ts";
+import { prepareTeacher } from "../../src/prepare/prepare-teacher.ts";
 import { exampleFeeds } from "../../src/runtime/example-feeds.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { createWebRuntime } from "../../src/runtime/ort-web.ts";
 import type { Runtime } from "../../src/runtime/session.ts";
+import { distill } from "../../src/train/distill.ts";
 import { modelSize } from "../../src/train/model-figures.ts";
+import { modelTeacher } from "../../src/train/teacher.ts";
 import { fixtureBytes, fixturePath } from "../fixtures/models.ts";
 import { expectClose } from "../gradient-checker.ts";
 import { writeLargeModel } from "./large-file.ts";
@@ -106,13 +123,102 @@ it("leaves large files only, and what else is external is read beside them", asy
   expect(modelBytes(model)).toEqual(fixtureBytes("encodings.onnx"));
 });
 
-it("refuses a file that was changed since", async () => {
-  writeLargeModel(at("changed.onnx"), 1, "embedded");
-  const model = await left(at("changed.onnx"));
-  appendFileSync(at("changed.onnx"), "x");
-  expect(() => model.graph.constants.get(model.graph.find("w0")!)?.data).toThrow(
-    `${at("changed.onnx")}: the file was changed while the model was in use`,
-  );
+describe("a small file beside a large one", () => {
+  /** "external", with its first weight in a file that is small for those who leave what has 5 MiB. */
+  const write = (name: string): string => {
+    mkdirSync(at(name));
+    const bytes = readFileSync(at("external.onnx"));
+    const location = "./sub/./part1.data";
+    expect(location.length).toBe("external.onnx.data".length);
+    bytes.write(location, bytes.indexOf("external.onnx.data"));
+    writeFileSync(at(`${name}/external.onnx`), bytes);
+    copyFileSync(at("external.onnx.data"), at(`${name}/external.onnx.data`));
+    return at(`${name}/external.onnx`);
+  };
+  const first = () => readFileSync(at("external.onnx.data")).subarray(0, 2 ** 22);
+
+  it("is left beside it, for ONNX Runtime does not mix files with memory", async () => {
+    const path = write("parts");
+    mkdirSync(at("parts/sub"));
+    writeFileSync(at("parts/sub/part1.data"), first());
+    const model = await readModelFile(path, { leaveFrom: 5 * 2 ** 20 });
+    expect(model.externalFiles.map((f) => [f.path, isOnDisk(f)])).toEqual([
+      ["sub/part1.data", true],
+      ["external.onnx.data", true],
+    ]);
+    expect(await run(model)).toEqual(await run(await readModelFile(at("external.onnx"))));
+  });
+
+  it("is run from memory with it, where it lies outside of the folder", async () => {
+    const path = write("apart");
+    mkdirSync(at("other"));
+    writeFileSync(at("other/part1.data"), first());
+    symlinkSync(at("other"), at("apart/sub"));
+    const model = await readModelFile(path, { leaveFrom: 5 * 2 ** 20 });
+    expect(model.externalFiles.map(isOnDisk)).toEqual([false, true]);
+    expect(await run(model)).toEqual(await run(await readModelFile(at("external.onnx"))));
+  });
+});
+
+it("is asked like the teacher that is read whole: rebatched, by its logits, with taps", async () => {
+  const file = readModel(readFileSync(join(import.meta.dirname, "../../assets/fashion-mnist/teacher.onnx")));
+  const [input, output] = [file.inputs[0]!, file.outputs[0]!];
+  const probabilities = editModel(file, {
+    nodes: [{ op: "Softmax", name: "softmax", inputs: [output.name], outputs: ["probabilities"] }],
+    batch: { inputs: [input.name], size: 3 },
+    outputs: ["probabilities"],
+  });
+  writeFileSync(at("teacher.onnx"), modelBytes(probabilities));
+  const ask = async (model: Model) => {
+    const x = exampleFeeds(file, 6)[input.name]!;
+    const tap = model.graph.nodes.findLast((n) => n.op === "Relu")!.outputs[0]!.name;
+    const { model: prepared, logits } = await prepareTeacher(model, {
+      runtime: nodeRuntime,
+      batch: 6,
+      feeds: { [input.name]: x },
+      activation: "softmax",
+      taps: [tap],
+    });
+    expect(logits.value).toBe(output.name);
+    expect(fixedBatchOf(prepared)).not.toBe(3);
+    const dataset = arrayDataset({ inputs: [{ ...x, name: input.name }] });
+    const teacher = await modelTeacher(
+      prepared,
+      nodeRuntime,
+      dataset,
+      [{ name: "t", teacher: tap }],
+      logits.value,
+    );
+    const said = await teacher.run([x]);
+    await teacher.release();
+    return said;
+  };
+  const thin = await readModelFile(at("teacher.onnx"), { leaveFrom: 1000 });
+  expect(thin.externalFiles.map((f) => f.path)).toEqual(["teacher.onnx"]);
+  expect(await ask(thin)).toEqual(await ask(await readModelFile(at("teacher.onnx"))));
+});
+
+it.each(["changed", "removed"])("refuses a file that was %s since", async (how) => {
+  const path = at(`${how}.onnx`);
+  writeLargeModel(path, 1, "embedded");
+  const model = await left(path);
+  if (how === "changed") appendFileSync(path, "x");
+  else rmSync(path);
+  const error = `${path}: the file was ${how} while the model was in use`;
+  expect(() => model.graph.constants.get(model.graph.find("w0")!)?.data).toThrow(error);
+  await expect(run(model)).rejects.toThrow(error);
+});
+
+it("runs on where another file takes the name", async () => {
+  writeLargeModel(at("replaced.onnx"), 2, "embedded");
+  const model = await left(at("replaced.onnx"));
+  const session = await nodeRuntime.load(modelBytes(model), { externalData: model.externalFiles });
+  const feeds = exampleFeeds(model, 2);
+  const before = await session.run(feeds);
+  writeFileSync(at("new.onnx"), "something else");
+  renameSync(at("new.onnx"), at("replaced.onnx"));
+  expect(await session.run(feeds)).toEqual(before);
+  await session.release();
 });
 
 it("external data that is cut short is one error, also where it is left", async () => {
@@ -123,6 +229,22 @@ it("external data that is cut short is one error, also where it is left", async 
   await expect(left(at("short.onnx"))).rejects.toThrow(
     `${at("short.onnx")}: initialiser "w1": needs bytes 4194304 to 8388608 of the external file "short.onnx.data", which has 5242880; it is cut short or belongs to another model`,
   );
+});
+
+it("a run is not resumed with a student whose external weights are others", async () => {
+  writeLargeModel(at("student.onnx"), 1, "external", 16);
+  const x = { dtype: "float32", dims: [8, 16], data: new Float32Array(8 * 16).fill(0.5) } as const;
+  const train = async (resume: boolean): Promise<void> => {
+    const options = { student: at("student.onnx"), data: arrayDataset({ inputs: [x] }), batch: 4, epochs: 1 };
+    const teacher = ([logits]: readonly Tensor[]) => ({ logits: logits! });
+    for await (const _ of distill({ ...options, teacher, out: at("run"), resume }));
+  };
+  await train(false);
+  await train(true);
+  const weights = readFileSync(at("student.onnx.data"));
+  weights[0] = (weights[0] as number) ^ 1;
+  writeFileSync(at("student.onnx.data"), weights);
+  await expect(train(true)).rejects.toThrow("was begun with studentSha256");
 });
 
 describe("thinModel", () => {
