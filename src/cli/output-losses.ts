@@ -12,7 +12,7 @@ export const outputLosses = {
     options: { divergence: "text" },
   },
   dkd: {
-    summary: "target class and the others apart, Zhao et al. 2022; temperature 4, weights 1 and 8",
+    summary: "target class and the others apart, Zhao et al. 2022; temperature 4, weights 1 and 2",
     options: { "target-weight": "number", "non-target-weight": "number", standardize: "switch" },
   },
   dist: {
@@ -22,7 +22,7 @@ export const outputLosses = {
   },
   wttm: {
     summary:
-      "softened teacher, plain student, weighed by the teacher's doubt, Zheng & Yang 2024; temperature 4",
+      "softened teacher, plain student, weighed by the teacher's doubt, Zheng & Yang 2024; temperature 4, weight 3",
     options: { "teacher-weight": "number" },
   },
   ttm: { summary: "wttm without that weight", options: { "teacher-weight": "number" } },

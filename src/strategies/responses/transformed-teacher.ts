@@ -5,7 +5,7 @@ import { ResponseStrategyBase } from "./response-base.ts";
 import { klDivergence, logSumExp, TemperedRow } from "./tempered-row.ts";
 
 export interface TransformedTeacherOptions extends DistillationStrategyOptions {
-  /** The weight of the loss against the teacher (the paper's β), inside the (1−α) of it; finite, 0 or more; default 1. */
+  /** The weight of the loss against the teacher (the paper's β), inside the (1−α) of it; finite, 0 or more; default 3. */
   readonly teacherWeight?: number;
   /** Whether each row is weighed by how smooth the teacher is there (WTTM), or all alike (TTM); default true. */
   readonly weighted?: boolean;
@@ -42,13 +42,13 @@ export class TransformedTeacherDistillationStrategy extends ResponseStrategyBase
   readonly weighted: boolean;
 
   /**
-   * Defaults: temperature 4, alpha 0.3, teacherWeight 1, weighted true.
+   * Defaults: temperature 4, alpha 0.3, teacherWeight 3, weighted true.
    *
    * Errors: `E_ARGUMENT` for a value out of range, `E_OPTION` for an unknown option.
    */
   constructor(options: TransformedTeacherOptions = {}) {
     super({ temperature: 4, ...options }, ["teacherWeight", "weighted"]);
-    const { teacherWeight = 1, weighted = true } = options;
+    const { teacherWeight = 3, weighted = true } = options;
     const owner = new.target.name;
     this.teacherWeight = checkWeight(owner, "teacherWeight", teacherWeight);
     this.weighted = checkSwitch(owner, "weighted", weighted);
