@@ -74,6 +74,7 @@ class Rewrite {
       else this.#copy(node);
     }
     for (const y of from.outputs) to.addOutput(this.#new(y));
+    to.prune();
     return to;
   }
 
@@ -109,12 +110,7 @@ class Rewrite {
       }).outputs;
       return output as Value;
     };
-    let input = this.#new(x);
-    if (form !== "few-inputs") {
-      const known = this.#blocked.get(x);
-      input = known ?? add("ReorderInput", [input], (x.type as TensorType).dims, { domain });
-      this.#blocked.set(x, input);
-    }
+    const input = form === "few-inputs" ? this.#new(x) : this.#asBlocked(x, add);
     const operands = [input, this.#weights(w, form, add, free), ...(bias ? [this.#new(bias)] : [])];
     const convolved = add("Conv", operands, dims, {
       domain,
@@ -132,6 +128,13 @@ class Rewrite {
     this.#values.set(y, output as Value);
   }
 
+  #asBlocked(x: Value, add: Add): Value {
+    const known = this.#blocked.get(x);
+    const made = known ?? add("ReorderInput", [this.#new(x)], (x.type as TensorType).dims, { domain });
+    this.#blocked.set(x, made);
+    return made;
+  }
+
   #weights(w: Value, form: Form, add: Add, free: (name: string) => string): Value {
     const block = this.#block;
     const { dims } = w.type as TensorType;
@@ -144,12 +147,31 @@ class Rewrite {
     const perm = form === "blocked" ? [0, 2, 4, 3, 1] : [0, 2, 3, 1];
     const reshape = (value: Value, shape: readonly number[]): Value =>
       add("Reshape", [value, this.#to.addConstant(free("block/dims"), tensor("int64", shape))], shape);
-    const moved = add(
-      "Transpose",
-      [reshape(this.#new(w), split)],
-      perm.map((p) => split[p] as number),
-      { attributes: { perm: ints(perm) } },
-    );
-    return reshape(moved, dims);
+    const transpose = (value: Value, from: readonly number[], perm: readonly number[]): Value =>
+      reshape(
+        add(
+          "Transpose",
+          [reshape(value, from)],
+          perm.map((p) => from[p] as number),
+          { attributes: { perm: ints(perm) } },
+        ),
+        dims,
+      );
+    const exchanged = form === "blocked" ? exchangedOf(w) : undefined;
+    // Weights that are a map with its samples and channels exchanged (see ops/convolution-gradients.ts) are made of that
+    // map's blocked form, in which whole blocks are moved: several times faster than moving single elements.
+    return exchanged
+      ? transpose(
+          this.#asBlocked(exchanged, add),
+          [perGroup / block, block, maps / block, taps, block],
+          [2, 0, 3, 1, 4],
+        )
+      : transpose(this.#new(w), split, perm);
   }
+}
+
+/** v, where w is v with its first two axes exchanged. */
+function exchangedOf({ producer }: Value): Value | undefined {
+  const perm = producer?.op === "Transpose" ? producer.attributes.perm : undefined;
+  return perm?.kind === "ints" && perm.value.join() === "1,0,2,3" ? producer?.inputs[0] : undefined;
 }

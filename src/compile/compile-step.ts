@@ -137,7 +137,9 @@ export const names = {
  * @throws E_NAME for taps or logits that do not exist, E_SHAPE where taps do not fit, E_NO_GRADIENT and E_OP where the
  * student cannot be trained: all before anything runs.
  */
-export function compileStep(o: CompileOptions): CompiledStep {
+export function compileStep(options: CompileOptions): CompiledStep {
+  const block = options.target.blockedConvolutions ? options.convolutionBlock : undefined;
+  const o = { ...options, target: { ...options.target, convolutionBlock: block } };
   const { graph } = o.student;
   const logits = valueNamed(o.student, o.logits ?? graph.outputs[0]?.name ?? "", "logits");
   const tapValues = o.taps.map((t) => valueNamed(o.student, t.student, `tap "${t.name}"`));
@@ -204,9 +206,7 @@ export function compileStep(o: CompileOptions): CompiledStep {
     b.graph.prune();
     // A loss that knows the teacher's scores already does not look at its activations: nobody need keep and feed them.
     b.graph.dropUnusedInputs(o.taps.map((t) => names.teacherTap(t.name)));
-    return o.target.blockedConvolutions && o.convolutionBlock
-      ? blockConvolutions(b.graph, o.convolutionBlock)
-      : b.graph;
+    return block ? blockConvolutions(b.graph, block) : b.graph;
   };
 
   const tensors = new Map([

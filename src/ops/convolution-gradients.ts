@@ -67,6 +67,7 @@ function asConvTranspose(
 /**
  * dw [K, C/G, …kernel] = Σ_n dy_n · patches(x_n)ᵀ: one batched product over the columns of im2col and a sum over the
  * batch. The longer side of dw leads the product, patches · dyᵀ where that is C/G·P: a product of few rows is slower.
+ * Where the target has blocked convolutions, dw is one of them instead.
  */
 export function convWeightGradient(
   b: Builder,
@@ -76,6 +77,7 @@ export function convWeightGradient(
   group: number,
   dims: Shape,
 ): Value {
+  if (group === 1 && fitsExchanged(b, dy, window)) return asExchangedConv(b, x, dy, window);
   const [batch, maps] = b.dims(dy) as [number, number, ...number[]];
   const length = sizeOf(b.dims(dy).slice(2));
   const perGroup = sizeOf(dims.slice(1));
@@ -89,6 +91,52 @@ export function convWeightGradient(
   const taps = b.reshape(columns, [...groups, perGroup, length]);
   if (perGroup <= maps / group) return b.reshape(b.reduceSum(b.matmulT(dys, false, taps, true), [0]), dims);
   return b.reshape(b.swapLast(b.reduceSum(b.matmulT(taps, false, dys, true), [0])), dims);
+}
+
+/**
+ * Blocked convolutions want whole blocks of maps and of samples, which zeros may fill up. They read all of dy for each
+ * channel of x and row of dw, so it must fit into the processor's caches; a kernel of one element needs no im2col.
+ */
+function fitsExchanged(b: Builder, dy: Value, window: Window): boolean {
+  const { dtype, dims } = typeOf(dy);
+  const block = b.target.convolutionBlock;
+  if (block === undefined || dtype !== "float32" || dims.length !== 4) return false;
+  const [batch, maps] = [at(dims, 0), at(dims, 1)];
+  const whole = maps % block === 0 && missing(batch, block) <= 0.3 * batch;
+  return whole && sizeOf(window.kernel) > 1 && sizeOf(dims.slice(2)) > 1 && sizeOf(dims) <= nearElements;
+}
+
+/** 16 MiB: up to there 1.4 to 1.7 times faster than the product over im2col, at 25 MiB slower. */
+const nearElements = 1 << 22;
+
+/** How many are missing to whole blocks. */
+function missing(count: number, block: number): number {
+  return (block - (count % block)) % block;
+}
+
+/**
+ * dw with samples and channels exchanged: xᵀ [C, N, …] convolved with dyᵀ [K, N, …out], its strides the dilations and its
+ * dilations the strides of y's, is dwᵀ [C, K, …kernel]. x is padded, or cut, to just what the windows see.
+ */
+function asExchangedConv(b: Builder, x: Value, dy: Value, window: Window): Value {
+  const { kernel, strides, dilations, begin } = window;
+  const exchange = (v: Value): Value => b.transpose(v, [1, 0, 2, 3]);
+  const [batch, , ...out] = b.dims(dy) as [number, number, ...number[]];
+  const samples = missing(batch, b.target.convolutionBlock as number);
+  const spatial = b.dims(x).slice(2);
+  const end = reachOf(window).map(
+    (reach, i) => (at(out, i) - 1) * at(strides, i) + reach - at(begin, i) - at(spatial, i),
+  );
+  const seen = b.pad(exchange(x), [0, 0, ...begin], [0, samples, ...end]);
+  const whole = b.pad(dy, [0, 0, 0, 0], [samples, 0, 0, 0]);
+  const swapped: Window = {
+    kernel: out,
+    strides: dilations,
+    dilations: strides,
+    begin: fill(kernel, 0),
+    end: fill(kernel, 0),
+  };
+  return exchange(b.node("Conv", [seen, exchange(whole)], { ...windowAttributes(swapped), group: int(1) }));
 }
 
 /** db [K] = Σ dy over batch and positions; in two stages, because the inner one is then contiguous. */

@@ -12,6 +12,8 @@ export interface Target {
   readonly maxPoolIndices: boolean;
   /** com.microsoft.nchwc convolutions, where the runtime says that it has them (`Runtime.convolutionBlock`). */
   readonly blockedConvolutions: boolean;
+  /** Channels in a block of those convolutions, once the runtime has said so. */
+  readonly convolutionBlock?: number | undefined;
 }
 
 const opset = 21;

@@ -5,8 +5,10 @@ import { blockConvolutions } from "../../src/compile/block-convolutions.ts";
 import { Graph, int, ints, type Value } from "../../src/graph/graph.ts";
 import { buildModel, nn } from "../../src/index.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
+import { convWeightGradient } from "../../src/ops/convolution-gradients.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { targets } from "../../src/ops/target.ts";
+import { outputSizes, type Window } from "../../src/ops/window.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { StepRunner } from "../../src/train/step-runner.ts";
 import { compileModel, randomTensor } from "./compile-model.ts";
@@ -91,6 +93,67 @@ test("a graph without an eligible convolution is left as it is", () => {
   const b = newBuilder("none", targets.cpu);
   b.graph.addOutput(b.relu(b.graph.addInput("x", { dtype: "float32", dims: [2, 3] })));
   expect(blockConvolutions(b.graph, 16)).toBe(b.graph);
+});
+
+interface GradientCase {
+  readonly x: readonly number[];
+  readonly maps: number;
+  readonly window: Partial<Window> & Pick<Window, "kernel">;
+  /** Whether the gradient becomes a blocked convolution. */
+  readonly blocked: boolean;
+}
+
+const gradientCases: Record<string, GradientCase> = {
+  "3×3": {
+    x: [32, 5, 7, 9],
+    maps: 32,
+    window: { kernel: [3, 3], begin: [1, 1], end: [1, 1] },
+    blocked: true,
+  },
+  "strides that leave inputs unseen": {
+    x: [16, 3, 9, 12],
+    maps: 16,
+    window: { kernel: [3, 2], strides: [2, 3], begin: [0, 1], end: [0, 0] },
+    blocked: true,
+  },
+  "dilations, uneven pads": {
+    x: [16, 16, 8, 9],
+    maps: 16,
+    window: { kernel: [3, 3], dilations: [2, 1], begin: [3, 0], end: [1, 2] },
+    blocked: true,
+  },
+  "samples between blocks": {
+    x: [30, 4, 6, 6],
+    maps: 16,
+    window: { kernel: [3, 3], begin: [1, 1], end: [1, 1] },
+    blocked: true,
+  },
+  "few samples": { x: [4, 4, 6, 6], maps: 16, window: { kernel: [3, 3] }, blocked: false },
+  "maps between blocks": { x: [16, 4, 6, 6], maps: 20, window: { kernel: [3, 3] }, blocked: false },
+  "1×1": { x: [16, 4, 6, 6], maps: 16, window: { kernel: [1, 1] }, blocked: false },
+};
+
+describe.each(Object.entries(gradientCases))("the weight gradient of a convolution, %s", (_, c) => {
+  test("is the same by a blocked convolution as by a product", async () => {
+    const none = [0, 0];
+    const window = { strides: [1, 1], dilations: [1, 1], begin: none, end: none, ...c.window };
+    const out = outputSizes(c.x.slice(2), window, "test");
+    const feeds = { x: randomTensor(1, c.x), dy: randomTensor(2, [c.x[0] as number, c.maps, ...out]) };
+    const [plain, blocked] = await Promise.all(
+      [undefined, block || undefined].map(async (convolutionBlock) => {
+        const b = newBuilder("gradient", { ...targets.cpu, convolutionBlock });
+        const [x, dy] = Object.entries(feeds).map(([name, t]) => b.graph.addInput(name, t)) as [Value, Value];
+        const dims = [c.maps, c.x[1] as number, ...window.kernel];
+        b.graph.addOutput(convWeightGradient(b, x, dy, window, 1, dims));
+        b.graph.prune();
+        const graph = convolutionBlock ? blockConvolutions(b.graph, convolutionBlock) : b.graph;
+        const products = graph.nodes.filter((n) => n.op === "FusedMatMul").length;
+        expect(products).toBe(convolutionBlock && c.blocked ? 0 : 1);
+        return runOnce(graph, feeds);
+      }),
+    );
+    expectClose(blocked as Float32Array, plain as Float32Array);
+  });
 });
 
 test("names that the graph has already are not given again", async () => {
