@@ -43,8 +43,8 @@ class Rewrite {
   readonly #from: Graph;
   readonly #to: Graph;
   readonly #block: number;
-  readonly #values = new Map<Value, Value>();
-  /** Values of the old graph in the blocked layout: a value that feeds two convolutions is brought into it once. */
+  /** Values of the old graph in the plain layout and in the blocked one: either is made once, when it is asked for. */
+  readonly #plain = new Map<Value, Value>();
   readonly #blocked = new Map<Value, Value>();
 
   constructor(from: Graph, block: number) {
@@ -55,8 +55,8 @@ class Rewrite {
 
   run(): Graph {
     const [from, to] = [this.#from, this.#to];
-    for (const x of from.inputs) this.#values.set(x, to.addInput(x.name, x.type));
-    for (const [x, value] of from.constants) this.#values.set(x, to.addConstant(x.name, value));
+    for (const x of from.inputs) this.#plain.set(x, to.addInput(x.name, x.type));
+    for (const [x, value] of from.constants) this.#plain.set(x, to.addConstant(x.name, value));
     // Taken now, so that no name made here is one that a later node brings along.
     const taken = new Set([...from.values(), ...from.nodes].map(({ name }) => name));
     const free = (name: string): string => {
@@ -79,7 +79,20 @@ class Rewrite {
   }
 
   #new(old: Value): Value {
-    return this.#values.get(old) as Value;
+    const known = this.#plain.get(old);
+    if (known) return known;
+    const node = this.#to.addNode({
+      op: "ReorderOutput",
+      domain,
+      inputs: [this.#blocked.get(old)],
+      name: old.producer?.name ?? "",
+      outputs: [old.name],
+      types: [old.type],
+      attributes: { channels: int(old.type?.dims[1] as number) },
+    });
+    const made = node.outputs[0] as Value;
+    this.#plain.set(old, made);
+    return made;
   }
 
   #copy(node: Node): void {
@@ -90,7 +103,7 @@ class Rewrite {
       types: node.outputs.map((y) => y?.type),
     });
     node.outputs.forEach((y, i) => {
-      if (y) this.#values.set(y, made.outputs[i] as Value);
+      if (y) this.#plain.set(y, made.outputs[i] as Value);
     });
   }
 
@@ -116,16 +129,7 @@ class Rewrite {
       domain,
       attributes: node.attributes,
     });
-    const [output] = this.#to.addNode({
-      op: "ReorderOutput",
-      domain,
-      inputs: [convolved],
-      name: node.name,
-      outputs: [y.name],
-      types: [y.type],
-      attributes: { channels: int(dims[1] as number) },
-    }).outputs;
-    this.#values.set(y, output as Value);
+    this.#blocked.set(y, convolved);
   }
 
   #asBlocked(x: Value, add: Add): Value {

@@ -127,7 +127,8 @@ function asExchangedConv(b: Builder, x: Value, dy: Value, window: Window): Value
   const end = reachOf(window).map(
     (reach, i) => (at(out, i) - 1) * at(strides, i) + reach - at(begin, i) - at(spatial, i),
   );
-  const seen = b.pad(exchange(x), [0, 0, ...begin], [0, samples, ...end]);
+  const cut = b.pad(exchange(x), [0, 0, 0, 0], [0, samples, ...end.map((e) => Math.min(e, 0))]);
+  const seen = padByConv(b, cut, begin, end.map((e) => Math.max(e, 0)));
   const whole = b.pad(dy, [0, 0, 0, 0], [samples, 0, 0, 0]);
   const swapped: Window = {
     kernel: out,
@@ -137,6 +138,16 @@ function asExchangedConv(b: Builder, x: Value, dy: Value, window: Window): Value
     end: fill(kernel, 0),
   };
   return exchange(b.node("Conv", [seen, exchange(whole)], { ...windowAttributes(swapped), group: int(1) }));
+}
+
+/** Zeros around [N, C, …] by a depthwise convolution with ones: in the blocked layout several times faster than Pad. */
+function padByConv(b: Builder, x: Value, begin: Shape, end: Shape): Value {
+  if ([...begin, ...end].every((p) => p === 0)) return x;
+  const [, channels, ...spatial] = b.dims(x) as [number, number, ...number[]];
+  const one = fill(spatial, 1);
+  const ones = b.full({ dtype: typeOf(x).dtype, dims: [channels, 1, ...one] }, 1);
+  const window = { kernel: one, strides: one, dilations: one, begin, end };
+  return b.node("Conv", [x, ones], { ...windowAttributes(window), group: int(channels) });
 }
 
 /** db [K] = Σ dy over batch and positions; in two stages, because the inner one is then contiguous. */
