@@ -128,7 +128,12 @@ function asExchangedConv(b: Builder, x: Value, dy: Value, window: Window): Value
     (reach, i) => (at(out, i) - 1) * at(strides, i) + reach - at(begin, i) - at(spatial, i),
   );
   const cut = b.pad(exchange(x), [0, 0, 0, 0], [0, samples, ...end.map((e) => Math.min(e, 0))]);
-  const seen = padByConv(b, cut, begin, end.map((e) => Math.max(e, 0)));
+  const seen = padByConv(
+    b,
+    cut,
+    begin,
+    end.map((e) => Math.max(e, 0)),
+  );
   const whole = b.pad(dy, [0, 0, 0, 0], [samples, 0, 0, 0]);
   const swapped: Window = {
     kernel: out,
