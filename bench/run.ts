@@ -1,6 +1,6 @@
 // What a distillation costs, ours and the peers' in turns, and where ours goes.
 //
-//   npm run bench -- [resnet vit bert mlp classes demo scaling] [--threads 2] [--rounds 8] [--per-round 5]
+//   npm run bench -- [resnet vit bert mlp classes demo scaling nodes] [--threads 2] [--rounds 8] [--per-round 5]
 //                    [--no-peer] [--no-profile] [--out bench/results]
 //
 // Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3.
@@ -13,6 +13,7 @@ import { createNodeRuntime } from "../src/runtime/ort-node.ts";
 import { writeWhole } from "../src/train/run-folder.ts";
 import { classCall, classSizes, classTypes } from "./classes.ts";
 import { interleave, machine, type Side, type Spread, timed } from "./measure.ts";
+import { type NodeKind, nodeCounts, nodeKinds, partsOf } from "./nodes.ts";
 import { Peer, runPython, runScript } from "./peer.ts";
 import { type Profile, profileStep } from "./profile.ts";
 import { makeWorkload } from "./workload.ts";
@@ -41,6 +42,7 @@ const sections: Record<string, () => Promise<void>> = {
   classes,
   demo,
   scaling,
+  nodes,
 };
 const unknown = positionals.filter((name) => !(name in sections));
 if (unknown.length > 0)
@@ -140,6 +142,25 @@ async function scaling(): Promise<void> {
       );
     }
   save("scaling", { title: "the resnet student's step by batch and threads", rows, ...about() });
+}
+
+/** What a student costs before it trains, by its number of nodes: the least of three, after one to warm up. */
+async function nodes(): Promise<void> {
+  console.log("\nnodes: microseconds for each node of a student");
+  const runtime = createNodeRuntime({ threads });
+  const rows: { kind: NodeKind; nodes: number; ms: Record<string, number> }[] = [];
+  for (const kind of Object.keys(nodeKinds) as NodeKind[])
+    for (const count of nodeCounts) {
+      await partsOf(kind, Math.min(count, 1000), runtime);
+      const ms = await partsOf(kind, count, runtime);
+      for (let i = 0; i < 2; i++)
+        for (const [part, again] of Object.entries(await partsOf(kind, count, runtime)))
+          ms[part] = Math.min(ms[part] as number, again);
+      rows.push({ kind, nodes: count, ms });
+      const each = Object.entries(ms).map(([part, t]) => `${part} ${((1000 * t) / count).toFixed(0)}`);
+      console.log(`  ${kind.padEnd(13)} ${String(count).padStart(5)}  ${each.join("  ")}`);
+    }
+  save("nodes", { title: "what a student costs before it trains, by its number of nodes", rows, ...about() });
 }
 
 async function peerFor(script: string, ...args: string[]): Promise<Peer | undefined> {

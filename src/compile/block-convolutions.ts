@@ -7,8 +7,9 @@
 // The layouts, with o = K / block and i = C / block: values [N, i, H, W, block]; weights [o, i, kh, kw, block of C, block of K];
 // of depthwise convolutions and of those with fewer inputs than a block [o, C, kh, kw, block of K]. All are declared with
 // their plain shapes. Domain com.microsoft.nchwc, version 1.
+import { Names } from "../base/names.ts";
 import { sameShape, sizeOf, type TensorType, tensor, toNumbers } from "../base/tensor.ts";
-import { Graph, int, ints, type Node, type NodeSpec, string, type Value } from "../graph/graph.ts";
+import { Graph, int, ints, type Node, type NodeSpec, string, usersOf, type Value } from "../graph/graph.ts";
 import { type BlockedForm, blockedForm } from "../ops/blocked-form.ts";
 
 const domain = "com.microsoft.nchwc";
@@ -36,11 +37,12 @@ class Rewrite {
   /** Values of the old graph in the plain layout and in the blocked one: either is made once, when it is asked for. */
   readonly #plain = new Map<Value, Value>();
   readonly #blocked = new Map<Value, Value>();
-  readonly #users = new Map<Value, Node[]>();
+  readonly #users: ReadonlyMap<Value, readonly Node[]>;
 
   constructor(from: Graph, block: number) {
     this.#from = from;
     this.#block = block;
+    this.#users = usersOf(from);
     this.#to = new Graph(from.name, [...from.opsets, [domain, 1]]);
   }
 
@@ -49,18 +51,8 @@ class Rewrite {
     for (const x of from.inputs) this.#plain.set(x, to.addInput(x.name, x.type));
     for (const [x, value] of from.constants) this.#plain.set(x, to.addConstant(x.name, value));
     // Taken now, so that no name made here is one that a later node brings along.
-    const taken = new Set([...from.values(), ...from.nodes].map(({ name }) => name));
-    const free = (name: string): string => {
-      for (let i = 0; ; i++) {
-        const tried = i === 0 ? name : `${name}_${i}`;
-        if (!taken.has(tried)) {
-          taken.add(tried);
-          return tried;
-        }
-      }
-    };
-    for (const node of from.nodes)
-      for (const x of node.inputs) if (x) this.#users.set(x, [...(this.#users.get(x) ?? []), node]);
+    const names = new Names([...from.values(), ...from.nodes].map(({ name }) => name));
+    const free = (name: string): string => names.take(name);
     for (const node of from.nodes) {
       // A Relu that its convolution has done already.
       if (node.outputs.every((y) => y && this.#blocked.has(y))) continue;

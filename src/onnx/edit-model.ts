@@ -131,8 +131,13 @@ export function editFile(model: Model, edits: Required<Pick<ModelEdits, "constan
 /** Whether a node of the file's main graph computes the value: not one of a function or a branch that was written out. */
 export function isInMainGraph(model: Model, output: string): boolean {
   const { proto, file = proto } = originOf(model);
-  return file.graph?.node.some((n) => n.output.includes(output)) ?? false;
+  let outputs = mainOutputs.get(file);
+  if (!outputs) mainOutputs.set(file, (outputs = new Set(file.graph?.node.flatMap((n) => n.output))));
+  return outputs.has(output);
 }
+
+/** What nodes of a file's main graph compute, once it was asked for. */
+const mainOutputs = new WeakMap<ModelProto, Set<string>>();
 
 function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Provenance): Model {
   let bytes: Uint8Array | undefined;

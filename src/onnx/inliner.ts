@@ -16,6 +16,7 @@ import {
   type ValueInfoProto,
 } from "onnx-buf";
 import { DistillError } from "../base/errors.ts";
+import { Names } from "../base/names.ts";
 import { nodeNames } from "./node-order.ts";
 import { domainOf, isConstant, type Place, type Provenance, shallow } from "./proto.ts";
 
@@ -75,8 +76,8 @@ export class Inliner {
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #condition: Condition;
   readonly #opsets: Map<string, bigint>;
-  readonly #taken = new Set<string>();
-  readonly #nodeNames: Set<string>;
+  readonly #taken: Names;
+  readonly #nodeNames: Names;
   readonly #model: ModelProto;
   /** New names of constants that were met before, by their message in the file. */
   readonly #shared: Map<Place, string>;
@@ -92,9 +93,9 @@ export class Inliner {
     this.#functions = new Map(proto.functions.map((f) => [keyOf(f.domain, f.name, f.overload), f]));
     this.#condition = condition;
     this.#opsets = new Map(proto.opsetImport.map((o) => [domainOf(o.domain), o.version]));
-    this.#nodeNames = new Set(nodeNames(graph.node));
-    for (const { name } of [...graph.input, ...graph.initializer, ...graph.output]) this.#taken.add(name);
-    for (const node of graph.node) for (const o of node.output) this.#taken.add(o);
+    this.#nodeNames = new Names(nodeNames(graph.node));
+    const values = [...graph.input, ...graph.initializer, ...graph.output].map((v) => v.name);
+    this.#taken = new Names([...values, ...graph.node.flatMap((node) => node.output)]);
   }
 
   opsetImport() {
@@ -206,7 +207,7 @@ export class Inliner {
       }
     const made = this.#expand(nodes, scope, `${name}/`);
     for (const copy of copies) {
-      copy.name = this.#freeNode(`${name}/Identity`);
+      copy.name = this.#nodeNames.take(`${name}/Identity`);
       copy.input = copy.input.map((x) => resolve(scope, x));
     }
     return [...made, ...copies];
@@ -245,7 +246,7 @@ export class Inliner {
 
   #renamed(node: NodeProto, scope: Scope, name: string): NodeProto {
     const copy = shallow(node);
-    copy.name = this.#freeNode(name);
+    copy.name = this.#nodeNames.take(name);
     copy.input = node.input.map((x) => (x === "" ? x : resolve(scope, x)));
     copy.output = node.output.map((y) => (y === "" ? y : resolve(scope, y)));
     copy.attribute = node.attribute.map((a) => this.#attribute(a, scope)).filter((a) => a !== undefined);
@@ -295,17 +296,7 @@ export class Inliner {
 
   /** The first candidate that is free, or the last with a number. */
   #free(candidates: readonly string[]): string {
-    const last = candidates.at(-1) as string;
-    let free = candidates.find((name) => !this.#taken.has(name)) ?? last;
-    for (let i = 2; this.#taken.has(free); i++) free = `${last}_${i}`;
-    this.#taken.add(free);
-    return free;
-  }
-
-  #freeNode(name: string): string {
-    let free = name;
-    for (let i = 2; this.#nodeNames.has(free); i++) free = `${name}_${i}`;
-    this.#nodeNames.add(free);
-    return free;
+    const free = candidates.find((name) => !this.#taken.has(name));
+    return this.#taken.take(free ?? (candidates.at(-1) as string));
   }
 }

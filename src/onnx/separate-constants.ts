@@ -2,6 +2,7 @@
 // scales (all ones), biases (all zeros) and running statistics of different layers, which would then train as one, or
 // be weight and statistic at once. Here each is given back its own initialiser. Knows Identity, and no other op.
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from "onnx-buf";
+import { Names } from "../base/names.ts";
 import { isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
 import { domainOf, dtypeOf, shallow } from "./proto.ts";
 
@@ -39,24 +40,22 @@ export function separateConstants(
     return false;
   });
 
-  const taken = new Set([...constants.keys(), ...nodes.flatMap((n) => n.output)]);
-  const free = (base: string): string => {
-    let i = 2;
-    while (taken.has(`${base}_${i}`)) i++;
-    taken.add(`${base}_${i}`);
-    return `${base}_${i}`;
-  };
+  const names = new Names([...constants.keys(), ...nodes.flatMap((n) => n.output)]);
+  const isWeight = (name: string): boolean =>
+    isFloat(dtypeOf(constants.get(name)?.dataType ?? 0) ?? "bool") && !uniform(name);
   const renamed = nodes.map((node) => [...node.input]);
   for (const [name, places] of sharedVectors(nodes, uniform, constants)) {
-    /** One initialiser for each layer, by a node of it and the slot. */
-    const layers: { node: NodeProto; slot: number; as: string }[] = [];
+    /** One initialiser for each layer; where it lies, by the slot and a weight of the layer. */
+    const layers: string[] = [];
+    const layerWith = new Map<string, number>();
     for (const { index, slot } of places) {
-      const node = nodes[index] as NodeProto;
-      const same = layers.find(
-        (l) => l.slot === slot && l.node !== node && shareWeight(l.node, node, constants, uniform),
-      );
-      const as = same?.as ?? (layers.length === 0 ? name : free(name));
-      if (!same) layers.push({ node, slot, as });
+      const keys = (nodes[index] as NodeProto).input.filter(isWeight).map((weight) => `${slot} ${weight}`);
+      let layer = Math.min(...keys.map((key) => layerWith.get(key) ?? layers.length), layers.length);
+      if (layer === layers.length) {
+        layer = layers.push(layers.length === 0 ? name : names.take(name)) - 1;
+        for (const key of keys) layerWith.set(key, layer);
+      }
+      const as = layers[layer] as string;
       if (as !== name && !constants.has(as)) add(as, name);
       (renamed[index] as string[])[slot] = as;
     }
@@ -70,10 +69,11 @@ export function separateConstants(
   });
   g.initializer = [...original.initializer, ...added.map(([name]) => constants.get(name) as TensorProto)];
   // Before IR version 4 every initialiser is among the inputs too.
+  const inputs = new Map(original.input.map((v) => [v.name, v]));
   g.input = [
     ...original.input,
     ...added.flatMap(([name, from]) => {
-      const declared = original.input.find((v) => v.name === from);
+      const declared = inputs.get(from);
       return declared ? [Object.assign(shallow(declared), { name })] : [];
     }),
   ];
@@ -115,20 +115,10 @@ function sharedVectors(
     node.input.forEach((name, slot) => {
       const t = constants.get(name);
       if (t?.dims.length !== 1 || Number(t.dims[0]) < 2 || !uniform(name)) return;
-      places.set(name, [...(places.get(name) ?? []), { index, slot }]);
+      const at = places.get(name) ?? [];
+      places.set(name, at);
+      at.push({ index, slot });
     });
   });
   return [...places].filter(([, at]) => at.length > 1);
-}
-
-/** Whether two nodes have a float initialiser in common whose elements differ. */
-function shareWeight(
-  a: NodeProto,
-  b: NodeProto,
-  constants: ReadonlyMap<string, TensorProto>,
-  uniform: (name: string) => boolean,
-): boolean {
-  const isWeight = (name: string): boolean =>
-    isFloat(dtypeOf(constants.get(name)?.dataType ?? 0) ?? "bool") && !uniform(name);
-  return a.input.some((name) => b.input.includes(name) && isWeight(name));
 }

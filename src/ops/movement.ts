@@ -3,6 +3,7 @@
 // Must not accumulate or un-broadcast: the engine does. Source: ONNX operator specification.
 import { DistillError } from "../base/errors.ts";
 import { broadcastShapes, formatShape, type Shape, sizeOf, tensor } from "../base/tensor.ts";
+import type { Value } from "../graph/graph.ts";
 import { defineOp, type EmitContext, type OpDefinition, oneOutput, zero } from "./define.ts";
 import { axesOf, axisOf, sameDType } from "./infer.ts";
 import { pad } from "./pad.ts";
@@ -149,13 +150,14 @@ const concat = defineOp({
   },
   grad: ({ b, dy, dims, count, attr }) => {
     const axis = attr.int("axis");
-    const pieces = () =>
+    let pieces: readonly Value[] | undefined;
+    const split = (): readonly Value[] =>
       b.split(
         dy(0),
         Array.from({ length: count }, (_, i) => dims(i)[axis] as number),
         axis,
       );
-    return Array.from({ length: count }, (_, i) => () => pieces()[i]!);
+    return Array.from({ length: count }, (_, i) => () => (pieces ??= split())[i]!);
   },
 });
 

@@ -51,11 +51,12 @@ export interface InsertedBatchNorm {
 export async function insertBatchNorm(model: Model, o: InsertBatchNormOptions): Promise<InsertedBatchNorm> {
   const left: { node: string; why: string }[] = [];
   const sites: Site[] = [];
-  const reasons = new Reasons(model, o);
+  const uses = usesOf(o.own);
+  const reasons = new Reasons(model, o, uses);
   for (const node of o.path.filter(isConvolution)) {
     const why = reasons.against(node);
     if (why) left.push({ node: node.name, why });
-    else sites.push(siteOf(model, o.own, node));
+    else sites.push(siteOf(model, o.own, uses, node));
   }
   if (sites.length === 0)
     throw new DistillError(
@@ -122,7 +123,7 @@ interface Site {
   readonly newBias: boolean;
 }
 
-function siteOf(model: Model, own: Model, node: Node): Site {
+function siteOf(model: Model, own: Model, uses: Uses, node: Node): Site {
   const { graph } = model;
   // The user's graph may have names that what is trained does without.
   const free = (name: string): string => {
@@ -136,7 +137,7 @@ function siteOf(model: Model, own: Model, node: Node): Site {
   const groups = new AttributeReader(node.attributes, node.name).int("group", 1);
   const channels = transposed ? (dims[1] as number) * groups : (dims[0] as number);
   const bias = b && graph.constants.get(b);
-  const newBias = b === undefined || usersOfName(own, b.name).length > 1;
+  const newBias = b === undefined || uses(b.name) > 1;
   const part = (name: string): string => free(`${w.name}/batchnorm/${name}`);
   return {
     y: node.outputs[0]?.name as string,
@@ -156,8 +157,12 @@ function siteOf(model: Model, own: Model, node: Node): Site {
   };
 }
 
-function usersOfName(model: Model, name: string): Node[] {
-  return model.graph.nodes.filter((n) => n.inputs.some((x) => x?.name === name));
+/** How many nodes take the value of a name. */
+type Uses = (name: string) => number;
+
+function usesOf({ graph }: Model): Uses {
+  const users = usersOf(graph);
+  return (name) => users.get(graph.find(name) as Value)?.length ?? 0;
 }
 
 /** `conv1.bias` for `conv1.weight`. */
@@ -170,10 +175,13 @@ class Reasons {
   readonly #o: InsertBatchNormOptions;
   readonly #users: ReadonlyMap<Value, readonly Node[]>;
   readonly #last: ReadonlySet<Node>;
+  /** In the user's own model. */
+  readonly #uses: Uses;
 
-  constructor(model: Model, o: InsertBatchNormOptions) {
+  constructor(model: Model, o: InsertBatchNormOptions, uses: Uses) {
     this.#model = model;
     this.#o = o;
+    this.#uses = uses;
     this.#users = usersOf(model.graph);
     this.#last = convolutionsBehind(o.logits);
   }
@@ -190,8 +198,8 @@ class Reasons {
       return "has computed weights";
     if (this.#o.frozen(w.name) || (b && this.#o.frozen(b.name))) return "is frozen";
     const { own } = this.#o;
-    if (usersOfName(own, w.name).length > 1) return "shares its weight";
-    const ownBias = b && usersOfName(own, b.name).length === 1;
+    if (this.#uses(w.name) > 1) return "shares its weight";
+    const ownBias = b && this.#uses(b.name) === 1;
     if (!ownBias && !isInMainGraph(own, y?.name ?? ""))
       return "lies in a function or a branch, without a bias";
     return undefined;
@@ -234,15 +242,31 @@ async function outputStatistics(
   const session = await runtime.load(withOutputs(model, names), { externalData: model.externalFiles });
   try {
     const found = new Map<string, Statistics>();
-    // One at a time, so that no more than one is held.
-    for (const name of names) {
-      const out = await session.run(feeds, [name]);
-      found.set(name, channelStatistics(out[name] as Tensor));
+    for (const some of inParts(names, (name) => sizeOf(model.graph.find(name)?.type?.dims ?? []))) {
+      const out = await session.run(feeds, some);
+      for (const name of some) found.set(name, channelStatistics(out[name] as Tensor));
     }
     return found;
   } finally {
     await session.release();
   }
+}
+
+/** A few outputs at once, so that few are held and the model need not run for each. */
+function* inParts(names: readonly string[], elements: (name: string) => number): Generator<string[]> {
+  const most = 2 ** 24;
+  let part: string[] = [];
+  let held = 0;
+  for (const name of names) {
+    const size = elements(name);
+    if (part.length > 0 && held + size > most) {
+      yield part;
+      [part, held] = [[], 0];
+    }
+    part.push(name);
+    held += size;
+  }
+  if (part.length > 0) yield part;
 }
 
 function channelStatistics({ data, dims }: Tensor): Statistics {

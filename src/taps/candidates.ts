@@ -11,7 +11,7 @@ import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
 import { poolingOps } from "../ops/pooling.ts";
 import { softmaxOps } from "../ops/softmax.ts";
 import { flowTo } from "./flow.ts";
-import { neuronAxisOf } from "./neuron-layout.ts";
+import { neuronAxisOf, type ToldAxes } from "./neuron-layout.ts";
 
 export interface TapCandidate {
   readonly name: string;
@@ -79,6 +79,7 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
   const all: Found[] = [];
   const replaced = new Set<Found>();
   let before: Found | undefined;
+  const axes: ToldAxes = new Map();
   for (const node of flow.nodes) {
     const value = node.outputs[0];
     const type = value && o.types.get(value);
@@ -92,7 +93,7 @@ export function tapCandidates(model: Model, o: CandidateOptions): TapCandidate[]
     if (layers === deepest && last && sameShape(last, dims) && !merge) continue;
     const block = flow.cuts.has(value) && layers > 0;
     if (!block && !isAnswer(node, model)) continue;
-    const axis = neuronAxisOf(value, dims.length);
+    const axis = neuronAxisOf(value, dims.length, axes);
     const resolution = dims.filter((_, i) => i !== 0 && i !== axis);
     const positions = sizeOf(resolution);
     const candidate: Found = {

@@ -29,9 +29,12 @@ const reshapes = new Set(["Flatten", "Reshape", "Squeeze", "Unsqueeze"]);
  * shapes are known) reshapes that leave it whole. Where nothing tells, the rank decides: the second of rank 4 and more,
  * the last otherwise.
  */
-export function neuronAxisOf(value: Value, rank: number): number {
-  return toldAxis(value, rank) ?? neuronAxis(rank);
+export function neuronAxisOf(value: Value, rank: number, known?: ToldAxes): number {
+  return toldAxis(value, rank, known) ?? neuronAxis(rank);
 }
+
+/** Answers for one model, of values by their own rank: who asks for many need not walk the same way back each time. */
+export type ToldAxes = Map<Value, number | undefined>;
 
 /** A way back to an input, and what becomes of an axis of that input on the way to the output. */
 interface Step {
@@ -40,7 +43,13 @@ interface Step {
 }
 
 /** As `neuronAxisOf`, undefined where nothing tells. */
-export function toldAxis(value: Value, rank: number): number | undefined {
+export function toldAxis(value: Value, rank: number, known: ToldAxes = new Map()): number | undefined {
+  const axis = walkBack(value, rank, known);
+  known.set(value, axis);
+  return axis;
+}
+
+function walkBack(value: Value, rank: number, known: ToldAxes): number | undefined {
   interface Open {
     readonly value: Value;
     readonly rank: number;
@@ -54,6 +63,12 @@ export function toldAxis(value: Value, rank: number): number | undefined {
     const node = y.producer;
     if (!node || seen.has(y)) continue;
     seen.add(y);
+    if (known.has(y) && y.type?.dims.length === own) {
+      const before = known.get(y);
+      if (before === undefined) continue;
+      const axis = forth(before);
+      if (axis !== undefined) return axis;
+    }
     const key = tableKey(node.op, node.domain);
     const told = second.has(key) ? 1 : last.has(key) || normalizesLast(node, own) ? own - 1 : undefined;
     const axis = told === undefined ? undefined : forth(told);

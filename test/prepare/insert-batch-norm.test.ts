@@ -15,6 +15,7 @@ import {
   prepareStudent,
 } from "../../src/prepare/prepare-student.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
+import type { Runtime, Session } from "../../src/runtime/session.ts";
 import { type NodeLine, randomTensor, smallStudent, supervised } from "../compile/compile-model.ts";
 import { testRandom } from "../gradient-checker.ts";
 import { evaluate } from "../reference/index.ts";
@@ -132,6 +133,26 @@ describe("a BatchNormalization after each convolution", () => {
     const before = await run(modelBytes(model));
     expectClose(await run(modelBytes(prepared.model)), before);
     expectClose(await run(prepared.export(stateOf(prepared)).bytes), before);
+  });
+
+  it("is measured in one run of the model, not in one for each", async () => {
+    let runs = 0;
+    const runtime: Runtime = {
+      ...nodeRuntime,
+      load: async (model, options) => {
+        const session = await nodeRuntime.load(model, options);
+        const run: Session["run"] = (...given) => {
+          runs++;
+          return session.run(...given);
+        };
+        return { ...session, run };
+      },
+    };
+    await prepare(student(), { runtime, insertBatchNorm: false });
+    const plain = runs;
+    await prepare(student(), { runtime });
+    // One more for the measurement, and one for the shapes of the model that is trained.
+    expect(runs - plain).toBe(plain + 2);
   });
 
   it("is folded into the weights: exported and unfolded model agree wherever training has gone", async () => {

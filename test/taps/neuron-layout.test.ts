@@ -60,3 +60,23 @@ test("a residual sum follows the branch that tells, and long chains are no matte
     value = graph.addNode({ op: "Add", inputs: [value, value], outputs: [`add${i}`] }).outputs[0] as Value;
   expect(neuronAxisOf(value, 3)).toBe(1);
 });
+
+test("who asks of all values of a chain walks it once", () => {
+  let looks = 0;
+  class Counted extends Map<Value, number | undefined> {
+    override has(key: Value): boolean {
+      looks++;
+      return super.has(key);
+    }
+  }
+  const known = new Counted();
+  const graph = new Graph("chain", [["", 17]]);
+  const type = { dtype: "float32", dims: [2, 3, 4] } as const;
+  let value = graph.addInput("x", type);
+  for (const op of ["Conv", ...Array.from({ length: 1000 }, () => "Relu")]) {
+    const spec = { op, inputs: [value], outputs: [`y${graph.nodes.length}`], types: [type] };
+    value = graph.addNode(spec).outputs[0] as Value;
+    expect(neuronAxisOf(value, 3, known)).toBe(1);
+  }
+  expect(looks).toBeLessThan(2100);
+});
