@@ -1,6 +1,7 @@
-// A peer in another language: a child process that answers "<part> <count>" on a line with the milliseconds of each
+// A peer: a child process that answers "<part> <count>" on a line with the milliseconds of each
 // repetition as JSON.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Side } from "./measure.ts";
@@ -37,13 +38,21 @@ export class Peer {
   /** Python with torch, from ONNX_DISTILL_PYTHON or python3; undefined where there is none. */
   static async python(script: string, args: readonly string[]): Promise<Peer | undefined> {
     if (!hasTorch()) return undefined;
-    const child = spawn(python(), [here(`./peers/${script}`), ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
+    return Peer.#start(python(), [here(`./peers/${script}`), ...args]);
+  }
+
+  /** A peer in JavaScript; undefined where its package is not installed in bench/. */
+  static async node(script: string, packageName: string, args: readonly string[]): Promise<Peer | undefined> {
+    if (!existsSync(here(`./node_modules/${packageName}`))) return undefined;
+    return Peer.#start(process.execPath, [here(`./peers/${script}`), ...args]);
+  }
+
+  static async #start(program: string, args: readonly string[]): Promise<Peer> {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
     const lines: Interface = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const answers = lines[Symbol.asyncIterator]();
     const first = await answers.next();
-    if (first.done) throw new Error(`${script} ended before it was ready`);
+    if (first.done) throw new Error(`${args[0]} ended before it was ready`);
     return new Peer(child, answers, JSON.parse(first.value) as Record<string, unknown>);
   }
 
@@ -58,12 +67,14 @@ export class Peer {
   }
 
   side(part: string): Side {
-    return async (count) => {
-      this.#child.stdin?.write(`${part} ${count}\n`);
-      const answer = await this.#answers.next();
-      if (answer.done) throw new Error(`the peer ended while it measured ${part}`);
-      return JSON.parse(answer.value) as number[];
-    };
+    return async (count) => (await this.ask(part, count)) as number[];
+  }
+
+  async ask(part: string, count: number): Promise<unknown> {
+    this.#child.stdin?.write(`${part} ${count}\n`);
+    const answer = await this.#answers.next();
+    if (answer.done) throw new Error(`the peer ended while it measured ${part}`);
+    return JSON.parse(answer.value);
   }
 
   close(): void {

@@ -4,23 +4,42 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
-import type { Tensor } from "../src/base/tensor.ts";
+import { sizeOf, type Tensor } from "../src/base/tensor.ts";
 import { type CompiledStep, names } from "../src/compile/compile-step.ts";
 import { writeGraph } from "../src/onnx/write-graph.ts";
+import { spreadOf } from "./measure.ts";
 
 export interface Profile {
   /** Milliseconds per step, the largest first. */
-  readonly byOp: readonly { readonly op: string; readonly ms: number; readonly calls: number }[];
+  readonly byOp: readonly OpTime[];
   readonly byPart: readonly { readonly part: string; readonly ms: number }[];
   /** The most expensive single nodes. */
   readonly nodes: readonly { readonly node: string; readonly op: string; readonly ms: number }[];
 }
 
+export interface OpTime {
+  readonly op: string;
+  readonly ms: number;
+  readonly calls: number;
+  /** Multiplications and additions of products and convolutions, in 10⁹. */
+  readonly gflop: number;
+  /** Bytes read and written, in 10⁶. */
+  readonly megabytes: number;
+}
+
+/** One entry per tensor, by element type. */
+type Types = readonly Readonly<Record<string, readonly number[]>>[];
+
 interface ProfileEvent {
   readonly cat: string;
   readonly name: string;
+  /** Microseconds. */
   readonly dur: number;
-  readonly args?: { readonly op_name?: string };
+  readonly args?: {
+    readonly op_name?: string;
+    readonly input_type_shape?: Types;
+    readonly output_type_shape?: Types;
+  };
 }
 
 export async function profileStep(
@@ -52,7 +71,7 @@ export async function profileStep(
     await session.release();
     const file = readdirSync(folder)[0] as string;
     const events = JSON.parse(readFileSync(join(folder, file), "utf8")) as ProfileEvent[];
-    return summed(events, warmUp, runs);
+    return summed(events, runs);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -61,33 +80,59 @@ export async function profileStep(
 const toOrt = (t: Tensor): ort.Tensor =>
   new ort.Tensor(t.dtype as "float32", t.data as Float32Array, [...t.dims]);
 
-function summed(events: readonly ProfileEvent[], warmUp: number, runs: number): Profile {
-  const kernels = events.filter((e) => e.cat === "Node" && e.name.endsWith("_kernel_time"));
-  const seen = new Map<string, number>();
-  const ops = new Map<string, { ms: number; calls: number }>();
+/** A node's time is the median over the runs: what else the machine does falls on few of them. */
+function summed(events: readonly ProfileEvent[], runs: number): Profile {
+  const times = new Map<string, { durations: number[]; event: ProfileEvent }>();
+  for (const event of events) {
+    if (event.cat !== "Node" || !event.name.endsWith("_kernel_time")) continue;
+    const known = times.get(event.name) ?? { durations: [], event };
+    known.durations.push(event.dur);
+    times.set(event.name, known);
+  }
+  const ops = new Map<string, OpTime>();
   const parts = new Map<string, number>();
-  const nodes = new Map<string, { op: string; ms: number }>();
-  for (const e of kernels) {
-    const node = e.name.replace(/_kernel_time$/, "");
-    const turn = seen.get(node) ?? 0;
-    seen.set(node, turn + 1);
-    if (turn < warmUp) continue;
-    const op = e.args?.op_name ?? "?";
-    const ms = e.dur / 1000 / runs;
-    const known = ops.get(op) ?? { ms: 0, calls: 0 };
-    ops.set(op, { ms: known.ms + ms, calls: known.calls + 1 / runs });
+  const nodes: { node: string; op: string; ms: number }[] = [];
+  for (const [name, { durations, event }] of times) {
+    const node = name.replace(/_kernel_time$/, "");
+    const op = event.args?.op_name ?? "?";
+    const ms = spreadOf(durations.slice(-runs)).median / 1000;
+    const { gflop, megabytes } = workOf(op, event);
+    const known = ops.get(op) ?? { op, ms: 0, calls: 0, gflop: 0, megabytes: 0 };
+    ops.set(op, {
+      op,
+      ms: known.ms + ms,
+      calls: known.calls + 1,
+      gflop: known.gflop + gflop,
+      megabytes: known.megabytes + megabytes,
+    });
     const part = partOf(node);
     parts.set(part, (parts.get(part) ?? 0) + ms);
-    nodes.set(node, { op, ms: (nodes.get(node)?.ms ?? 0) + ms });
+    nodes.push({ node, op, ms });
   }
   return {
-    byOp: [...ops].map(([op, v]) => ({ op, ...v })).sort((a, b) => b.ms - a.ms),
+    byOp: [...ops.values()].sort((a, b) => b.ms - a.ms),
     byPart: [...parts].map(([part, ms]) => ({ part, ms })).sort((a, b) => b.ms - a.ms),
-    nodes: [...nodes]
-      .map(([node, v]) => ({ node, ...v }))
-      .sort((a, b) => b.ms - a.ms)
-      .slice(0, 25),
+    nodes: nodes.sort((a, b) => b.ms - a.ms).slice(0, 25),
   };
+}
+
+/** From the shapes alone: what a node has to compute and to move. */
+function workOf(op: string, { args }: ProfileEvent): { gflop: number; megabytes: number } {
+  const shapes = (types: Types = []): (readonly number[])[] => types.map((t) => Object.values(t)[0] ?? []);
+  const [inputs, outputs] = [shapes(args?.input_type_shape), shapes(args?.output_type_shape)];
+  const bytes = [...inputs, ...outputs].reduce((sum, dims) => sum + 4 * sizeOf(dims), 0);
+  const megabytes = op === "Reshape" ? 0 : bytes / 1e6; // A Reshape's data stays where it is.
+  const [a = [], w = []] = inputs;
+  const y = outputs[0] ?? [];
+  const perOutput = (): number => {
+    if (op === "Conv") return sizeOf(w.slice(1));
+    if (op === "ConvTranspose") return (sizeOf(a) * sizeOf(w.slice(1))) / sizeOf(y);
+    // A product [batch, M, K] · [batch or 1, K, N].
+    if (["MatMul", "FusedMatMul", "Gemm"].includes(op))
+      return Math.sqrt((sizeOf(a) * sizeOf(w)) / sizeOf(y) / sizeOf(w.slice(0, -2)));
+    return 0;
+  };
+  return { gflop: (2 * sizeOf(y) * perOutput()) / 1e9, megabytes };
 }
 
 /** Emitted nodes are named after what they belong to; nodes that the runtime made itself may have lost their name. */

@@ -1,18 +1,21 @@
 // What a distillation costs, ours and the peers' in turns, and where ours goes.
 //
-//   npm run bench -- [resnet vit bert mlp classes demo scaling nodes] [--threads 2] [--rounds 8] [--per-round 5]
-//                    [--no-peer] [--no-profile] [--out bench/results]
+//   npm run bench -- [ceilings resnet vit bert mlp classes javascript memory demo scaling nodes]
+//                    [--threads 2] [--rounds 8] [--per-round 5] [--no-peer] [--no-profile]
+//                    [--out bench/results]
 //
-// Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3.
-// Each result is a JSON file; `npx tsx bench/table.ts` writes them into docs/performance.md.
+// Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3;
+// TensorFlow.js and jax-js where `npm install` has been run in bench/. Each result is a JSON file;
+// `npx tsx bench/table.ts` writes them into docs/performance.md.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createNodeRuntime } from "../src/runtime/ort-node.ts";
 import { writeWhole } from "../src/train/run-folder.ts";
+import { ceilings as plainWork } from "./ceilings.ts";
 import { classCall, classSizes, classTypes } from "./classes.ts";
-import { interleave, machine, type Side, type Spread, timed } from "./measure.ts";
+import { interleave, machine, type Side, type Spread, spreadOf, timed } from "./measure.ts";
 import { type NodeKind, nodeCounts, nodeKinds, partsOf } from "./nodes.ts";
 import { Peer, runPython, runScript } from "./peer.ts";
 import { type Profile, profileStep } from "./profile.ts";
@@ -38,8 +41,11 @@ const ours = "onnx-distill";
 type Times = Record<string, Record<string, Spread>>;
 
 const sections: Record<string, () => Promise<void>> = {
+  ceilings,
   ...Object.fromEntries(Object.keys(workloads).map((name) => [name, () => step(name as WorkloadName)])),
   classes,
+  javascript,
+  memory,
   demo,
   scaling,
   nodes,
@@ -60,12 +66,13 @@ async function step(name: WorkloadName): Promise<void> {
       ? { "PyTorch eager": "", "PyTorch channels_last": "/channels_last" }
       : { "PyTorch eager": "" };
   const times: Times = {};
-  for (const part of ["teacher", "student", "whole"] as const) {
+  for (const part of ["teacher", "student", "whole", "kept"] as const) {
     const sides: Record<string, Side> = { [ours]: timed(() => workload[part]()) };
     for (const [side, suffix] of Object.entries(layouts)) if (peer) sides[side] = peer.side(part + suffix);
     times[part] = await interleave(sides, turns);
     printTimes(part, times[part]);
   }
+  const peerProfile = flags["no-profile"] ? undefined : await peer?.ask("profile", 10);
   peer?.close();
   let profile: Profile | undefined;
   if (!flags["no-profile"]) {
@@ -73,7 +80,84 @@ async function step(name: WorkloadName): Promise<void> {
     printProfile(profile);
   }
   await workload.release();
-  save(name, { title: spec.title, times, profile, ...about(peer) });
+  save(name, { title: spec.title, times, profile, peerProfile, ...about(peer) });
+}
+
+/** What the processor can do at best. */
+async function ceilings(): Promise<void> {
+  console.log("\nceilings: plain work, at best");
+  const peer = await peerFor("ceilings.py");
+  const rows: Record<string, unknown>[] = [];
+  for (const [part, { title, giga, unit, side }] of Object.entries(
+    await plainWork(createNodeRuntime({ threads })),
+  )) {
+    const sides: Record<string, Side> = { [ours]: side };
+    if (peer) sides.PyTorch = peer.side(part);
+    const times = await interleave(sides, turns);
+    // The quickest quarter: a ceiling is what is possible, not what is usual.
+    const rates = Object.fromEntries(
+      Object.entries(times).map(([name, { quartiles }]) => [name, (1000 * giga) / quartiles[0]]),
+    );
+    rows.push({ part, title, unit, rates });
+    const text = Object.entries(rates).map(([name, rate]) => `${name} ${rate.toFixed(1)} ${unit}`);
+    console.log(`  ${title}: ${text.join(", ")}`);
+  }
+  peer?.close();
+  save("ceilings", { title: "plain work, at best", rows, ...about(peer) });
+}
+
+/**
+ * The student's step of "resnet" in TensorFlow.js and jax-js: once after a warm-up, because a step takes them seconds to
+ * minutes. TensorFlow.js's cpu backend gets an eighth of the batch, of which the time for the whole is taken.
+ */
+async function javascript(): Promise<void> {
+  console.log("\njavascript: the resnet student's step in other JavaScript libraries, milliseconds");
+  const workload = await makeWorkload(workloads.resnet, createNodeRuntime({ threads }));
+  const own = timed(() => workload.student());
+  const peers: [string, string, string, string[], number][] = [
+    ["TensorFlow.js wasm, its weight gradient written by hand", "tfjs.mjs", "@tensorflow/tfjs", ["wasm"], 1],
+    ["TensorFlow.js cpu", "tfjs.mjs", "@tensorflow/tfjs", ["cpu", "8"], 8],
+    ["jax-js wasm", "jax-js.mjs", "@jax-js/jax", [], 1],
+  ];
+  const times: Times[string] = {};
+  const versions: Record<string, unknown> = {};
+  await own(5);
+  const mine: number[] = [];
+  for (const [name, script, packageName, args, factor] of peers) {
+    if (flags["no-peer"]) continue;
+    const peer = await Peer.node(script, packageName, args);
+    if (!peer) {
+      console.log(`  (${packageName} is not installed: npm install in bench/)`);
+      continue;
+    }
+    const side = peer.side("student");
+    await side(1);
+    mine.push(...(await own(10)));
+    const [quick] = await side(1);
+    // Slow ones are not asked again.
+    const ms = [quick as number, ...((quick as number) < 5000 ? await side(4) : [])];
+    times[name] = spreadOf(ms.map((t) => t * factor));
+    peer.close();
+    Object.assign(versions, peer.about);
+  }
+  times[ours] = spreadOf(mine.length > 0 ? mine : await own(10));
+  await workload.release();
+  printTimes("student", times);
+  save("javascript", { title: "the resnet student's step", times: { student: times }, ...about(), versions });
+}
+
+/** Peak memory of whole steps of "resnet" in processes of their own; the demo's is measured with it. */
+async function memory(): Promise<void> {
+  console.log("\nmemory: 10 whole steps of resnet in a process of its own, the most that it had");
+  const args = ["resnet", String(threads)];
+  const figures: Record<string, Record<string, number>> = {
+    [ours]: runScript("memory-ours.ts", [...args, "10"]),
+  };
+  const peer = flags["no-peer"] ? undefined : runPython("step.py", [...args, "--memory", "10"]);
+  if (peer) figures["PyTorch eager"] = peer;
+  for (const [side, { megabytes }] of Object.entries(figures))
+    console.log(`  ${side.padEnd(22)} ${megabytes?.toFixed(0)} MiB`);
+  save("memory", { title: "peak memory of 10 whole steps of resnet", figures, ...about() });
 }
 
 /** The public class on arrays; ours has one thread. */
@@ -197,10 +281,12 @@ function printProfile({ byOp, byPart, nodes }: Profile): void {
   const total = byOp.reduce((a, o) => a + o.ms, 0);
   const share = (ms: number): string => `${((100 * ms) / total).toFixed(1).padStart(5)} %`;
   console.log(`  our student's step by op, ${total.toFixed(1)} ms in kernels`);
-  for (const { op, ms, calls } of byOp.filter((o) => o.ms > 0.003 * total))
+  for (const { op, ms, calls, gflop, megabytes } of byOp.filter((o) => o.ms > 0.003 * total)) {
+    const rate = gflop > 0 ? `${(1000 * gflop) / ms} GFLOP/s` : `${megabytes / ms} GB/s`;
     console.log(
-      `    ${op.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}  ${Math.round(calls).toString().padStart(4)} calls`,
+      `    ${op.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}  ${String(calls).padStart(4)} calls  ${rate.replace(/\.\d+/, "")}`,
     );
+  }
   console.log("  by part");
   for (const { part, ms } of byPart)
     console.log(`    ${part.padEnd(24)} ${ms.toFixed(2).padStart(7)} ms ${share(ms)}`);

@@ -1,7 +1,8 @@
 // A measured distillation step on our side, in the parts that it is timed by.
 import { sizeOf, type Tensor, tensor } from "../src/base/tensor.ts";
 import { type CompiledStep, compileStep, names } from "../src/compile/compile-step.ts";
-import type { Dataset } from "../src/data/dataset.ts";
+import { arrayDataset } from "../src/data/array-dataset.ts";
+import type { SampleBatch } from "../src/data/dataset.ts";
 import { emissionOf } from "../src/losses/index.ts";
 import { targets } from "../src/ops/target.ts";
 import { sgd } from "../src/optim/sgd.ts";
@@ -14,6 +15,7 @@ import {
 } from "../src/strategies/index.ts";
 import { StepRunner } from "../src/train/step-runner.ts";
 import { modelTeacher, type TeacherOutputs } from "../src/train/teacher.ts";
+import { fillCache, type TeacherCache } from "../src/train/teacher-cache.ts";
 import type { WorkloadSpec } from "./workloads.ts";
 
 export interface Workload {
@@ -22,12 +24,17 @@ export interface Workload {
   readonly feeds: Readonly<Record<string, Tensor>>;
   /** The teacher's forward pass. */
   teacher(): Promise<unknown>;
-  /** The student's step, with what the teacher said before: what a step is once the teacher's outputs are kept. */
+  /** The student's step, with what the teacher said before, on the same batch again and again. */
   student(): Promise<unknown>;
-  /** Both, as in training. */
+  /** Everything, as in training: a batch read, the teacher asked, the step done. */
   whole(): Promise<unknown>;
+  /** The same in a later epoch, the teacher's outputs gathered from where they are kept. */
+  kept(): Promise<unknown>;
   release(): Promise<void>;
 }
+
+/** How many batches the data set holds. */
+const poolBatches = 4;
 
 const temperature = 3;
 const alpha = 0.3;
@@ -39,15 +46,12 @@ export async function makeWorkload(
 ): Promise<Workload> {
   const { classes, tap } = spec;
   const [teacherModel, studentModel] = [spec.teacher(), spec.student()];
-  const inputs = spec.inputs(batch);
+  const samples = poolBatches * batch;
+  const dataset = arrayDataset({ inputs: [spec.inputs(samples)] });
+  const first = Uint32Array.from({ length: batch }, (_, i) => i);
+  const inputs = (await dataset.read(first)).inputs[0]!;
   const labels = new Float32Array(batch * classes);
   for (let i = 0; i < batch; i++) labels[i * classes + (i % classes)] = 1;
-  const dataset: Dataset = {
-    length: batch,
-    inputs: [{ dims: inputs.dims.slice(1), dtype: inputs.dtype as "float32" }],
-    hasLabels: false,
-    read: () => ({ inputs: [inputs] }),
-  };
   const teacherTaps = tap ? [{ name: tap, teacher: tap }] : [];
   const teacher = await modelTeacher(teacherModel, runtime, dataset, teacherTaps);
   const { known, types } = await observe(studentModel, runtime, exampleFeeds(studentModel, batch));
@@ -76,13 +80,24 @@ export async function makeWorkload(
   });
   const runner = await StepRunner.load(compiled, runtime, 0);
   const input = studentModel.inputs[0]!.name;
-  const feedsFor = (said: TeacherOutputs): Record<string, Tensor> => ({
-    [input]: inputs,
+  const ask = async (x: readonly Tensor[]): Promise<TeacherOutputs> => {
+    const { logits, taps } = await teacher.run(x);
+    return { logits, taps: tap ? { [tap]: firstNeurons(taps[tap]!, tapDims) } : {} };
+  };
+  const feedsFor = (x: Tensor, said: TeacherOutputs): Record<string, Tensor> => ({
+    [input]: x,
     [names.teacherLogits]: said.logits,
     [names.labels]: tensor("float32", labels, [batch, classes]),
-    ...(tap ? { [names.teacherTap(tap)]: firstNeurons(said.taps[tap]!, tapDims) } : {}),
+    ...(tap ? { [names.teacherTap(tap)]: said.taps[tap]! } : {}),
   });
-  const feeds = feedsFor(await teacher.run([inputs]));
+  const feeds = feedsFor(inputs, await ask([inputs]));
+  let turn = 0;
+  /** A scattered batch, another one each time. */
+  const scattered = (): Uint32Array => {
+    turn++;
+    return Uint32Array.from({ length: batch }, (_, i) => (37 * i + turn) % samples);
+  };
+  let cache: TeacherCache | undefined;
   let step = 0;
   const train = async (given: Record<string, Tensor>): Promise<void> => {
     const { losses, accept } = await runner.run(given, { step: step++, steps: 1, stepsPerEpoch: 1 }, 0.001);
@@ -94,12 +109,36 @@ export async function makeWorkload(
     feeds,
     teacher: () => teacher.run([inputs]),
     student: () => train(feeds),
-    whole: async () => train(feedsFor(await teacher.run([inputs]))),
+    whole: async () => {
+      const { inputs: x } = (await dataset.read(scattered())) as SampleBatch;
+      await train(feedsFor(x[0]!, await ask(x)));
+    },
+    kept: async () => {
+      cache ??= await filled(samples, batch, async (chosen) => ask((await dataset.read(chosen)).inputs));
+      const chosen = scattered();
+      const { inputs: x } = (await dataset.read(chosen)) as SampleBatch;
+      await train(feedsFor(x[0]!, cache.gather(chosen)));
+    },
     release: async () => {
+      cache?.close();
       await teacher.release();
       await runner.release();
     },
   };
+}
+
+/** The teacher's outputs for all samples, in memory. */
+async function filled(
+  samples: number,
+  batch: number,
+  ask: (samples: Uint32Array) => Promise<TeacherOutputs>,
+): Promise<TeacherCache> {
+  const plan = { place: "memory", type: "float32", bytes: 0, folder: "" } as const;
+  const filling = fillCache({ plan, samples, variants: 1, batch, ask });
+  for (;;) {
+    const { done, value } = await filling.next();
+    if (done) return value;
+  }
 }
 
 /** The teacher's last map has more channels than the student's; the first ones stand for a tap of equal width. */

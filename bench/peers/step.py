@@ -1,10 +1,11 @@
 """The steps of bench/workloads.ts in PyTorch, as a peer: answers "<part> <count>" with milliseconds per repetition.
 
-Parts: teacher, student, whole; each also with "/channels_last" where the inputs are images for convolutions. Loss and
-optimizer as in bench/workload.ts. Started by bench/peer.ts: step.py <workload> <threads> [<batch>]; first line out says
-which PyTorch this is.
+Parts: teacher, student, whole, kept, as in bench/workload.ts, and profile: the student's step by PyTorch's own profiler; each also with "/channels_last" where the inputs are images for convolutions. Loss and
+optimizer as in bench/workload.ts. Started by bench/peer.ts: step.py <workload> <threads>; first line out says which PyTorch
+this is. With --memory <steps> it does that many whole steps instead and says how much memory the process had at most.
 """
 import json
+import resource
 import sys
 import time
 
@@ -139,25 +140,29 @@ def variance(x):
     return x.var((0, 2, 3), unbiased=False)
 
 
-def make_parts(name, batch, memory_format):
-    usual, classes, make_inputs, make_teacher, make_student, selective = WORKLOADS[name]
-    batch = batch or usual
+POOL_BATCHES = 4
+
+
+def make_parts(name, memory_format):
+    batch, classes, make_inputs, make_teacher, make_student, selective = WORKLOADS[name]
     torch.manual_seed(0)
     teacher = make_teacher().to(memory_format=memory_format).eval()
     student = make_student().to(memory_format=memory_format).train()
     optimizer = torch.optim.SGD(student.parameters(), lr=0.001, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    inputs = make_inputs(batch)
-    if inputs.ndim == 4:
-        inputs = inputs.to(memory_format=memory_format)
+    samples = POOL_BATCHES * batch
+    pool = make_inputs(samples)
+    if pool.ndim == 4:
+        pool = pool.to(memory_format=memory_format)
+    inputs = pool[:batch]
     labels = torch.arange(batch) % classes
 
-    def forward():
+    def forward(x):
         with torch.inference_mode():
-            logits, features = teacher(inputs)
+            logits, features = teacher(x)
             return logits, features[:, :64] if selective else None
 
-    def train(said):
-        logits, features = student(inputs)
+    def train(x, said):
+        logits, features = student(x)
         soft = TEMPERATURE**2 * F.kl_div(
             F.log_softmax(logits / TEMPERATURE, 1),
             F.log_softmax(said[0] / TEMPERATURE, 1),
@@ -174,24 +179,55 @@ def make_parts(name, batch, memory_format):
         optimizer.step()
         assert loss.isfinite().item()
 
-    def said():
-        return [t if t is None else t.clone() for t in forward()]
+    def ask(x):
+        return [t if t is None else t.clone() for t in forward(x)]
 
-    kept = said()
-    return {"teacher": forward, "student": lambda: train(kept), "whole": lambda: train(said())}
+    def whole():
+        x = pool[torch.randperm(samples)[:batch]]
+        train(x, ask(x))
+
+    everything = [torch.cat(parts) if parts[0] is not None else None for parts in zip(*map(ask, pool.split(batch)))]
+
+    def later():
+        chosen = torch.randperm(samples)[:batch]
+        train(pool[chosen], [t if t is None else t[chosen] for t in everything])
+
+    said = ask(inputs)
+    return {
+        "teacher": lambda: forward(inputs),
+        "student": lambda: train(inputs, said),
+        "whole": whole,
+        "kept": later,
+    }
+
+
+def profiled(run, count):
+    """The dearest ops of a step: milliseconds in the op itself and calls, per step."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(count):
+            run()
+    ops = sorted(profiler.key_averages(), key=lambda op: -op.self_cpu_time_total)[:12]
+    return [{"op": op.key, "ms": op.self_cpu_time_total / 1000 / count, "calls": op.count / count} for op in ops]
 
 
 def main():
     name, threads = sys.argv[1], int(sys.argv[2])
-    batch = int(sys.argv[3]) if len(sys.argv) > 3 else None
     torch.set_num_threads(threads)
-    parts = make_parts(name, batch, torch.contiguous_format)
+    parts = make_parts(name, torch.contiguous_format)
+    if "--memory" in sys.argv:
+        for _ in range(int(sys.argv[sys.argv.index("--memory") + 1])):
+            parts["whole"]()
+        print(json.dumps({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        return
     if name == "resnet":
-        last = make_parts(name, batch, torch.channels_last)
+        last = make_parts(name, torch.channels_last)
         parts |= {f"{part}/channels_last": run for part, run in last.items()}
     print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
     for line in sys.stdin:
         part, count = line.split()
+        if part == "profile":
+            print(json.dumps(profiled(parts["student"], int(count))), flush=True)
+            continue
         times = []
         for _ in range(int(count)):
             began = time.perf_counter()

@@ -1,0 +1,26 @@
+// What the peers in JavaScript share: the protocol of bench/peer.ts, and data.
+import { createInterface } from "node:readline";
+
+/** Says what this is, then answers "<part> <count>" with the milliseconds of each repetition, until there are no more lines. */
+export async function answer(about, parts) {
+  console.log(JSON.stringify(about));
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [part, count] = line.split(" ");
+    const ms = [];
+    for (let i = 0; i < Number(count); i++) {
+      const began = performance.now();
+      await parts[part]();
+      ms.push(performance.now() - began);
+    }
+    console.log(JSON.stringify(ms));
+  }
+}
+
+/** Seeded numbers, roughly uniform in [-1.7, 1.7]. */
+export function noise(length) {
+  let state = 1;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 32 - 0.5) * 3.46;
+  });
+}
