@@ -41,7 +41,7 @@ export function addLossOptions(command: Command): void {
     .addOption(
       option(
         "--intermediate <loss>",
-        "how the taps are compared: selectivity, nst, cka, sp, at, hint, correlation or statistics, with options after a colon, see below; may be repeated (default: selectivity)",
+        "how the taps are compared: selectivity, nst, cka, sp, at, hint, correlation or statistics, with options after a colon, see below; may be repeated (default: selectivity with an option of it, such as --metric; otherwise cka:weight=6,decay=cosine)",
         several,
       ),
     )

@@ -14,6 +14,7 @@ import {
 } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import { type Task, taskNamed } from "../tasks/index.ts";
+import { defaultTapLoss } from "../train/task-strategy.ts";
 import { intermediateStrategy, parseIntermediate } from "./intermediate-option.ts";
 import { outputStrategy, parseLoss } from "./output-option.ts";
 import type { TaskFlags } from "./task-flags.ts";
@@ -135,10 +136,15 @@ function withOwn(own: AnyStrategy, flags: StrategyFlags, task: Task): WeightedSt
   return [{ strategy: own }];
 }
 
-/** Every `--intermediate`; without one, selectivity, unless a module says what the loss is. */
+/**
+ * Every `--intermediate`. Without one, selectivity if any of its options is given, and otherwise the usual comparison, unless
+ * a module says what the loss is.
+ */
 function layersOf(flags: StrategyFlags, hasOwn: boolean): WeightedStrategy[] {
   const { metric, over, match, target, distance, temperature, alpha } = flags;
   const [weight, momentum] = [flags.selectivityWeight, flags.selectivityMomentum];
+  const asksSelectivity = ofSelectivity.some((key) => flags[key] !== undefined);
+  if (!flags.intermediate && !hasOwn && !asksSelectivity) return [defaultTapLoss()];
   const texts = flags.intermediate ?? (hasOwn ? [] : ["selectivity"]);
   const choices = texts.map(parseIntermediate);
   if (!choices.some((c) => c.name === "selectivity"))

@@ -40,7 +40,10 @@ export interface DistillOptions {
   readonly data: Dataset;
   /** What is evaluated after each epoch; default: nothing. */
   readonly evaluation?: Dataset | undefined;
-  /** Default: the task's loss on outputs, and with taps that of NeuronSelectivityDistillationStrategy on them. */
+  /**
+   * Default: the task's loss on outputs; with taps also CKA between them, over samples and positions, whose weight falls from
+   * 6 to 0 by a cosine (docs/quality.md says why).
+   */
   readonly strategy?: AnyStrategy | undefined;
   /**
    * What is compared inside the models; "auto": pairs are chosen by depth and resolution, and told before training.

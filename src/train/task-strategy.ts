@@ -1,32 +1,28 @@
 // Which strategies fit a task: the one that is taken where none is given, and the refusal of one that was made for other
 // outputs.
 import { DistillError } from "../base/errors.ts";
-import { CombinedDistillationStrategy, strategyParts } from "../strategies/combined.ts";
 import {
-  type AnyStrategy,
-  type DistillationStrategy,
-  NeuronSelectivityDistillationStrategy,
-} from "../strategies/index.ts";
+  CombinedDistillationStrategy,
+  strategyParts,
+  type WeightedStrategy,
+} from "../strategies/combined.ts";
+import { type AnyStrategy, CenteredKernelAlignmentStrategy } from "../strategies/index.ts";
 import { hasIntermediateLoss, hasOutputLoss } from "../strategies/strategy.ts";
 import type { Task } from "../tasks/index.ts";
 
-/** The task's loss on outputs; and, `withTaps`, the selectivity of the taps' neurons. */
+/** The task's loss on outputs; and, `withTaps`, how taps are compared where nothing else was said. */
 export function defaultStrategy(task: Task, withTaps: boolean): AnyStrategy {
   const output = task.strategy({});
-  return withTaps ? withSelectivity(output, new NeuronSelectivityDistillationStrategy()) : output;
+  return withTaps ? new CombinedDistillationStrategy([{ strategy: output }, defaultTapLoss()]) : output;
 }
 
-/** The loss of `output` on outputs and that of `selectivity` on taps. */
-export function withSelectivity(
-  output: DistillationStrategy,
-  selectivity: NeuronSelectivityDistillationStrategy,
-): AnyStrategy {
-  // Its own loss on outputs is the same then.
-  if (output.outputs === selectivity.outputs) return selectivity;
-  return new CombinedDistillationStrategy([
-    { strategy: output },
-    { strategy: selectivity, part: "intermediate" },
-  ]);
+/** What measured best (docs/quality.md): CKA over samples and positions, which leads at first and leaves the end to the outputs. */
+export function defaultTapLoss(): WeightedStrategy {
+  return {
+    strategy: new CenteredKernelAlignmentStrategy({ over: "samples-and-positions", weight: 6 }),
+    part: "intermediate",
+    schedule: { decay: "cosine" },
+  };
 }
 
 /** Refuses (E_OPTION) a strategy whose loss on outputs was made for others than the task has. */

@@ -6,8 +6,17 @@ import { outputLosses, outputLossNames } from "../../src/cli/output-losses.ts";
 import { outputStrategy, parseLoss } from "../../src/cli/output-option.ts";
 import { strategyOf } from "../../src/cli/strategy-options.ts";
 import { defineGraphStrategy } from "../../src/losses/graph-strategy.ts";
-import { type CombinedDistillationStrategy, IntermediateActivations } from "../../src/strategies/index.ts";
+import { strategyParts } from "../../src/strategies/combined.ts";
+import {
+  type AnyStrategy,
+  CenteredKernelAlignmentStrategy,
+  type CombinedDistillationStrategy,
+  IntermediateActivations,
+  ResponseDistillationStrategy,
+} from "../../src/strategies/index.ts";
+import { taskNamed } from "../../src/tasks/index.ts";
 import { describeStrategy } from "../../src/train/describe-strategy.ts";
+import { defaultStrategy } from "../../src/train/task-strategy.ts";
 import { cli, refusal, trainArgs, world } from "./helpers.ts";
 
 const teacher = "t.onnx";
@@ -116,9 +125,26 @@ describe("strategyOf", () => {
 
   it("keeps the class that has both losses only for plain selectivity beside the usual loss", () => {
     const of = (flags: object) => strategyOf({ teacher, tap: ["features"], ...flags })!.constructor.name;
-    expect(of({})).toBe("NeuronSelectivityDistillationStrategy");
+    expect(of({ intermediate: ["selectivity"] })).toBe("NeuronSelectivityDistillationStrategy");
+    expect(of({ metric: "variance" })).toBe("NeuronSelectivityDistillationStrategy");
     expect(of({ loss: "dkd" })).toBe("CombinedDistillationStrategy");
     expect(of({ intermediate: ["selectivity:warmup=1"] })).toBe("CombinedDistillationStrategy");
+  });
+
+  it("compares taps by what measured best where nothing says how, as distill() does", () => {
+    const strategy = strategyOf({ teacher, tap: ["features"] });
+    const described = (s?: AnyStrategy) => describeStrategy(s as AnyStrategy);
+    expect(described(strategy)).toEqual(described(defaultStrategy(taskNamed(), true)));
+    const parts = strategyParts(strategy as AnyStrategy);
+    expect(parts.map((p) => p.strategy)).toEqual([
+      new ResponseDistillationStrategy(),
+      new CenteredKernelAlignmentStrategy({ over: "samples-and-positions", weight: 6 }),
+    ]);
+    expect(parts[1]?.part).toBe("intermediate");
+    expect(JSON.stringify(parts[1]?.schedule)).toContain("cosine");
+    expect(strategyOf({ teacher, tap: ["features"], loss: "dkd" })?.constructor.name).toBe(
+      "CombinedDistillationStrategy",
+    );
   });
 
   const onOutputs = { temperature: 1, alpha: 0, computeLoss: () => 0, computeGradient: () => null as never };

@@ -64,7 +64,7 @@ describe('taps: "auto"', () => {
       automaticTaps: true,
       taps: chosen,
     });
-    expect(Object.keys(only(events, "step")[0]?.losses ?? {})).toContain("loss/selectivity/stage1");
+    expect(Object.keys(only(events, "step")[0]?.losses ?? {})).toContain("loss/cka/stage1");
     const named = await collect({ ...base, taps: chosen });
     expect(only(named, "done")[0]?.student).toEqual(only(events, "done")[0]?.student);
   });
@@ -78,9 +78,10 @@ describe('taps: "auto"', () => {
   });
 
   it("pairs equal numbers of neurons where the loss compares no others, and says where there are none", async () => {
-    const start = only(await collect({ ...base, student: cnn(2, 1, 5, 8), taps: "auto" }), "start")[0];
+    const equal = { ...base, strategy: new NeuronSelectivityDistillationStrategy(), taps: "auto" } as const;
+    const start = only(await collect({ ...equal, student: cnn(2, 1, 5, 8) }), "start")[0];
     expect(start?.taps).toEqual(chosen.slice(1));
-    await expect(collect({ ...base, student: cnn(2, 1, 5, 7), taps: "auto" })).rejects.toThrow(
+    await expect(collect({ ...equal, student: cnn(2, 1, 5, 7) })).rejects.toThrow(
       "no taps could be chosen for the teacher teacher and the student student: they have 6, 8 and 5, 7 neurons at the places worth comparing, and this strategy compares equal numbers; name values with --tap teacher:student (`onnx-distill inspect` lists them), or accept unequal numbers with",
     );
   });

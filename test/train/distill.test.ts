@@ -56,7 +56,8 @@ describe("distill", () => {
   });
 
   it("logs every term, and the terms add up to the loss", async () => {
-    const events = await collect({ ...base, teacher, taps: [tap] });
+    const strategy = new NeuronSelectivityDistillationStrategy();
+    const events = await collect({ ...base, teacher, taps: [tap], strategy });
     const steps = only(events, "step");
     expect(steps).toHaveLength(16);
     for (const { losses } of steps) {
@@ -78,7 +79,9 @@ describe("distill", () => {
       return only(events, "done")[0]!.student;
     };
     const watch = async (student: Uint8Array) => {
-      const events = await collect({ ...base, student, epochs: 1, learningRate: 0, teacher, taps: [tap] });
+      const strategy = new NeuronSelectivityDistillationStrategy();
+      const still = { epochs: 1, learningRate: 0 };
+      const events = await collect({ ...base, ...still, student, teacher, taps: [tap], strategy });
       return only(events, "step").reduce((sum, e) => sum + e.losses["loss/selectivity/features"]!, 0);
     };
     expect(await watch(await last(20))).toBeLessThan(0.5 * (await watch(await last(0))));

@@ -490,7 +490,7 @@ describe("a causal language model", () => {
 });
 
 describe("with taps", () => {
-  it("the default is the task's loss on outputs, and selectivity", async () => {
+  it("the default is the task's loss on outputs, and CKA", async () => {
     const p = multiLabelProblem();
     const student = buildModel(
       input([6]),
@@ -512,7 +512,7 @@ describe("with taps", () => {
       "loss",
       "loss/hard",
       "loss/soft",
-      "loss/selectivity/hidden",
+      "loss/cka/hidden",
     ]);
   });
 });
