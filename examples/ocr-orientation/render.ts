@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createCanvas, GlobalFonts, type SKRSContext2D } from "@napi-rs/canvas";
 import { type Random, randomFor } from "../../src/base/random.ts";
+import type { Tensor } from "../../src/base/tensor.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { imageDataset } from "../../src/data/image-dataset.ts";
 
@@ -45,11 +46,25 @@ function registerFonts(): readonly string[] {
 
 const fonts = registerFonts();
 
-/**
- * `count` lines of text as uint8 [N, H, W, 3], label 0 upright, 1 turned by 180°; scaled to [−1, 1] when they are read. Text,
- * typeface, size, colours, place, slant and noise come from (seed, picture).
- */
+/** The pictures of renderText as a data set, scaled to [−1, 1] when they are read. */
 export function renderedText(count: number, seed: number): Dataset {
+  const { images, labels } = renderText(count, seed);
+  return imageDataset({
+    images,
+    labels,
+    mean: 0.5,
+    std: 0.5,
+    classes: 2,
+    classNames: ["upright", "turned"],
+    source: "rendered text",
+  });
+}
+
+/**
+ * `count` lines of text as uint8 [N, H, W, 3], label 0 upright, 1 turned by 180°. Text, typeface, size, colours, place, slant
+ * and noise come from (seed, picture).
+ */
+export function renderText(count: number, seed: number): { images: Tensor; labels: Tensor } {
   const canvas = createCanvas(width, height);
   const context = canvas.getContext("2d");
   const pixels = new Uint8Array(count * height * width * 3);
@@ -69,15 +84,10 @@ export function renderedText(count: number, seed: number): Dataset {
         );
     }
   }
-  return imageDataset({
+  return {
     images: { dtype: "uint8", dims: [count, height, width, 3], data: pixels },
     labels: { dtype: "int32", dims: [count], data: labels },
-    mean: 0.5,
-    std: 0.5,
-    classes: 2,
-    classNames: ["upright", "turned"],
-    source: "rendered text",
-  });
+  };
 }
 
 function draw(context: SKRSContext2D, random: Random, turned: boolean): void {
