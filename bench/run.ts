@@ -1,8 +1,8 @@
 // What a distillation costs, ours and the peers' in turns, and where ours goes.
 //
 //   npm run bench -- [ceilings resnet vit bert mlp classes javascript memory demo scaling nodes]
-//                    [--threads 2] [--rounds 8] [--per-round 5] [--no-peer] [--no-profile]
-//                    [--out bench/results]
+//                    [--threads 2] [--rounds 8] [--per-round 5] [--demo-runs 3] [--no-peer]
+//                    [--no-profile] [--out bench/results]
 //
 // Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3;
 // TensorFlow.js and jax-js where `npm install` has been run in bench/. Each result is a JSON file;
@@ -28,6 +28,7 @@ const { values: flags, positionals } = parseArgs({
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "8" },
     "per-round": { type: "string", default: "5" },
+    "demo-runs": { type: "string", default: "3" },
     "no-peer": { type: "boolean", default: false },
     "no-profile": { type: "boolean", default: false },
     out: { type: "string", default: fileURLToPath(new URL("./results", import.meta.url)) },
@@ -178,9 +179,9 @@ async function classes(): Promise<void> {
   save("classes", { title: "the public class on arrays", times, ...about(peer) });
 }
 
-/** Whole processes, one after the other, three times in turn. */
+/** Whole processes, one after the other, several times in turn. */
 async function demo(): Promise<void> {
-  const epochs = 4;
+  const epochs = 3;
   console.log(`\ndemo: the distilled half of the demo, ${epochs} epochs, as a process of its own`);
   const args = [String(threads), String(epochs)];
   const sides: Record<string, () => Record<string, number> | undefined> = {
@@ -190,7 +191,7 @@ async function demo(): Promise<void> {
       flags["no-peer"] ? undefined : runPython("demo.py", [...args, "--cached"]),
   };
   const runs: Record<string, Record<string, number>[]> = {};
-  for (let i = 0; i < 3; i++)
+  for (let i = 0; i < Number(flags["demo-runs"]); i++)
     for (const [side, run] of Object.entries(sides)) {
       const found = run();
       if (found) (runs[side] ??= []).push(found);
