@@ -15,13 +15,13 @@ import { dot, norm, relativeError, sameBits, transposed } from "./tensors.ts";
 export interface GradientError {
   /** PyTorch's parameter, or what the exporter made of it. */
   readonly of: string;
-  /** ‖ours − PyTorch's‖ / ‖PyTorch's‖; of a negligible one / ‖the whole gradient‖. */
+  /** ‖ours − PyTorch's‖ / ‖PyTorch's‖; of one that is zero / ‖the whole gradient‖. */
   readonly error: number;
   /**
-   * Less than `floor` of the whole gradient, most often zero in exact arithmetic (a key's bias before a softmax): what
-   * PyTorch found is rounding itself, so ours must be as small, and no more is asked.
+   * Zero but for the rounding of PyTorch's float64 (a key's bias, which a softmax does not see): ours must be as small as
+   * rounding in float32 makes it.
    */
-  readonly negligible: boolean;
+  readonly zero: boolean;
   /** The same error of PyTorch's own float32; undefined for a weight that an exporter changed. */
   readonly own: number | undefined;
   /** The same error of our graph evaluated in float64, where float32 leaves some parameter of the model in doubt. */
@@ -55,25 +55,26 @@ export interface Comparison {
   readonly seconds: Seconds & { readonly observe: number };
 }
 
-/** Share of the whole gradient below which that of a parameter counts as negligible. */
-export const floor = 1e-6;
-
+/** Share of the whole gradient below which a parameter's, found in float64, is zero. */
+export const zeroShare = 1e-12;
+/** Share of the whole gradient that rounding in float32 may make of a zero. */
+const roundingShare = 1e-6;
 /** What a relative error must stay under. */
 export const tolerance = 1e-4;
 
 /** Whether a gradient is not PyTorch's: in float32, or, where that can't tell, in float64. */
-export function differs({ error, negligible, exact = error }: GradientError): boolean {
-  return !(Math.min(error, exact) < (negligible ? floor : tolerance));
+export function differs({ error, zero, exact = error }: GradientError): boolean {
+  return !(Math.min(error, exact) < (zero ? roundingShare : tolerance));
 }
 
-/** The largest error of those that are not negligible. */
+/** The largest error of those that are not zero. */
 export function largest(
   errors: readonly GradientError[],
   which: "error" | "exact" = "error",
 ): GradientError | undefined {
   const size = (e: GradientError): number => e[which] ?? Number.NEGATIVE_INFINITY;
   const [first] = errors
-    .filter((e) => !e.negligible && (which === "error" || e.exact !== undefined))
+    .filter((e) => !e.zero && (which === "error" || e.exact !== undefined))
     .toSorted((a, b) => (Number.isNaN(size(a)) ? -1 : size(b) - size(a)));
   return first;
 }
@@ -204,8 +205,8 @@ function errorsOf(
       }
       const size = norm(expected);
       const difference = norm(sum.map((v, i) => v - (expected[i] as number)));
-      const negligible = size < floor * whole;
-      return { of: e.of, error: difference / (negligible ? whole : size), negligible, own: own[e.of] };
+      const zero = size < zeroShare * whole;
+      return { of: e.of, error: difference / (zero ? whole : size), zero, own: own[e.of] };
     });
 }
 
@@ -215,6 +216,6 @@ function statisticsErrors(wanted: Wanted["statistics"], { statistics }: Gradient
     const ours = statistics.get(of)?.data as Float32Array;
     const difference = norm(Float64Array.from(expected, (e, i) => (ours[i] as number) - e));
     const error = difference / Math.max(norm(expected), Math.sqrt(expected.length));
-    return { of, error, negligible: false, own: undefined };
+    return { of, error, zero: false, own: undefined };
   });
 }

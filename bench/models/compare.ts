@@ -1,8 +1,12 @@
-// Our gradients against PyTorch's on every model that export.py wrote: one line each, and the table of docs/models.md.
+// Our gradients against PyTorch's on the models that export.py wrote: one line each, kept as <folder>/<name>.results.json, and
+// the tables of docs/models.md of all that is kept.
 //
 //   python bench/models/export.py
 //   npx tsx bench/models/compare.ts [--folder bench/models/exported] [--write docs/models.md] [NAME ...]
-import { existsSync } from "node:fs";
+//
+// No NAME: every architecture whose results are not kept yet.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createNodeRuntime } from "../../src/runtime/ort-node.ts";
@@ -18,22 +22,55 @@ const { values, positionals } = parseArgs({
     write: { type: "string" },
   },
 });
-if (!existsSync(values.folder)) {
-  console.error(`${values.folder} does not exist; make it with: python bench/models/export.py`);
+const { folder, write } = values;
+if (!existsSync(folder)) {
+  console.error(`${folder} does not exist; make it with: python bench/models/export.py`);
   process.exit(1);
 }
+const resultsOf = (name: string): string => join(folder, `${name}.results.json`);
 const runtime = createNodeRuntime();
-const lines: Line[] = [];
-for (const name of architecturesIn(values.folder)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
-  const reference = readReference(values.folder, name);
-  for (const exporter of Object.keys(reference.models).sort()) {
-    const line: Line = { reference, exporter, ...(await compared(reference, exporter)) };
-    lines.push(line);
-    console.log(oneLine(line));
-  }
+const known = architecturesIn(folder);
+const unknown = positionals.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  console.error(`${folder} has no ${unknown.join(", ")}; it has: ${known.join(", ")}`);
+  process.exit(1);
 }
-if (values.write) writeWhole(values.write, renderTables(lines));
+for (const name of positionals.length > 0 ? positionals : known.filter((n) => !existsSync(resultsOf(n)))) {
+  const reference = readReference(folder, name);
+  const results: Results = {};
+  for (const exporter of exportersOf(reference)) {
+    results[exporter] = await compared(reference, exporter);
+    console.log(oneLine({ reference, exporter, ...results[exporter] }));
+  }
+  writeWhole(resultsOf(name), JSON.stringify(results));
+}
+if (write) {
+  const lines = known
+    .filter((name) => existsSync(resultsOf(name)))
+    .flatMap((name): Line[] => {
+      const reference = readReference(folder, name);
+      const results = JSON.parse(readFileSync(resultsOf(name), "utf8")) as Results;
+      return exportersOf(reference).map((exporter) => ({ reference, exporter, ...results[exporter] }));
+    });
+  writeWhole(write, withTables(readFileSync(write, "utf8"), renderTables(lines)));
+}
+
+/** By exporter. */
+type Results = Record<string, Pick<Line, "error" | "comparison">>;
+
+function exportersOf(reference: Reference): string[] {
+  return Object.keys(reference.models).sort();
+}
+
+/** The page with the tables between its two marks. */
+function withTables(page: string, tables: string): string {
+  const [begin, end] = ["<!-- measured -->", "<!-- end of what was measured -->"];
+  const [before, rest] = page.split(begin);
+  const after = rest?.split(end)[1];
+  if (before === undefined || after === undefined)
+    throw new Error(`${write} has no place for the tables: "${begin}" and "${end}"`);
+  return `${before}${begin}\n\n${tables}\n${end}${after}`;
+}
 
 async function compared(reference: Reference, exporter: string): Promise<Pick<Line, "error" | "comparison">> {
   const model = reference.models[exporter];
@@ -64,8 +101,8 @@ function figures(c: Comparison, notHeld: readonly string[]): string {
     `output ${c.outputError.toExponential(1)}, loss ${c.lossError.toExponential(1)}`,
     c.roundTrip ? "" : "ROUND TRIP DIFFERS",
     listed(
-      "negligible",
-      gradients.filter((g) => g.negligible).map((g) => `${g.of} ${g.error.toExponential(1)}`),
+      "zero",
+      gradients.filter((g) => g.zero).map((g) => `${g.of} ${g.error.toExponential(1)}`),
     ),
     listed("also trained", c.alsoTrained),
     listed("not trained", c.notTrained),

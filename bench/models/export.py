@@ -45,7 +45,7 @@ def randomise(model):
     with torch.no_grad():
         for name, p in model.named_parameters():
             least = 0.5 / p[0].numel() ** 0.5 if p.ndim > 1 else 0.0
-            if p.numel() == 1 or p.std() == 0:
+            if (p == p.flatten()[0]).all():
                 scale = name.endswith("weight") and p.ndim == 1
                 start = 1.0 if scale else 0.3 if "scale" in name or "gamma" in name else 0.2
                 p.copy_(start + 0.2 * torch.randn_like(p))

@@ -99,7 +99,7 @@ function trainingCells(line: Line): string[] {
 function errorCells(forms: readonly FormComparison[]): string[] {
   const errors = forms.flatMap((f) => f.gradients);
   const worst = largest(errors);
-  const own = errors.filter((e) => !e.negligible).map((e) => e.own ?? 0);
+  const own = errors.filter((e) => !e.zero).map((e) => e.own ?? 0);
   return [
     shortest(worst?.error),
     worst ? `\`${worst.of}\`` : "",
@@ -158,14 +158,14 @@ function notes(lines: readonly Line[]): string[] {
     ...said("Parameters of PyTorch's that the exported model does not hold:", (l) =>
       quoted(exportedOf(l)?.notHeld),
     ),
-    ...said("Parameters whose gradient is nothing but rounding:", (l) =>
-      quoted(negligible(l.comparison?.frozen.gradients ?? [])),
+    ...said("Parameters whose gradient is zero, and nothing but rounding in float32:", (l) =>
+      quoted(zeros(l.comparison?.frozen.gradients ?? [])),
     ),
   ];
 }
 
-function negligible(errors: readonly GradientError[]): string[] {
-  return errors.filter((e) => e.negligible).map((e) => e.of);
+function zeros(errors: readonly GradientError[]): string[] {
+  return errors.filter((e) => e.zero).map((e) => e.of);
 }
 
 function rendered(heads: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -10,16 +10,18 @@ type Unit = Node | Region;
 
 /**
  * The gradient of scalar `loss` with respect to each of `wrt`; undefined where the loss does not depend on it. Messages
- * call a value of `wrt` by its name in `userNames`, where it has one.
+ * call a value of `wrt` by its name in `userNames`, where it has one. `ends` is told where the walk ended before it came to
+ * a parameter: values to which a node passes no gradient, because it is zero everywhere.
  */
 export function differentiate(
   b: Builder,
   loss: Value,
   wrt: readonly Value[],
   userNames?: ReadonlyMap<Value, string>,
+  ends?: Map<Value, Node>,
 ): Map<Value, Value | undefined> {
   const type = typeOf(loss);
-  return vectorJacobianProduct(b, [[loss, b.full(type, 1)]], wrt, userNames);
+  return vectorJacobianProduct(b, [[loss, b.full(type, 1)]], wrt, userNames, ends);
 }
 
 /** Σ over the seeds of (∂y/∂x)ᵀ·seed, for every x in `wrt`. */
@@ -28,6 +30,7 @@ export function vectorJacobianProduct(
   seeds: readonly (readonly [Value, Value])[],
   wrt: readonly Value[],
   userNames: ReadonlyMap<Value, string> = new Map(),
+  ends?: Map<Value, Node>,
 ): Map<Value, Value | undefined> {
   const order = unitsUpTo(
     b,
@@ -73,7 +76,10 @@ export function vectorJacobianProduct(
       unit.inputs.forEach((x, i) => {
         if (!x || !needed[i]) return;
         const entry = entries[i];
-        if (entry === zero) return;
+        if (entry === zero) {
+          if (node) ends?.set(x, node);
+          return;
+        }
         if (entry === undefined || entry === notDifferentiable)
           throw noGradient(unit, userNames.get(source.get(x) as Value) ?? (source.get(x) as Value).name, i);
         give(x, b.sumTo(entry(), typeOf(x).dims));

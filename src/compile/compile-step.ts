@@ -8,7 +8,7 @@ import { differentiate } from "../autodiff/differentiate.ts";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { neuronAxis } from "../base/layout.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
-import { type Graph, typeOf, type Value } from "../graph/graph.ts";
+import { type Graph, type Node, typeOf, type Value } from "../graph/graph.ts";
 import { type LossEmission, waysToUnequalNeurons } from "../losses/index.ts";
 import { project } from "../losses/projection.ts";
 import type { Projection } from "../losses/projection-options.ts";
@@ -34,7 +34,9 @@ import {
 } from "../tasks/index.ts";
 import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { blockConvolutions } from "./block-convolutions.ts";
-import { type Roles, rolesOf } from "./roles.ts";
+import { checkPath } from "./check-path.ts";
+import { describeUnmoved, endBefore } from "./gradient-ends.ts";
+import { describeQuantised, type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack, packTensors, packValues, unpack } from "./state.ts";
 import { emitForward, pathTo } from "./student-forward.ts";
 
@@ -113,6 +115,8 @@ export interface CompiledStep {
   /** Shape of the student's logits, samples in front, and where its own samples lie. */
   readonly logitsShape: Shape;
   readonly batchAxis: BatchAxis;
+  /** Constants that may be weights but are not trained, because the loss does not move them; and where the gradient ends. */
+  readonly unmoved: ReadonlyMap<string, Node | undefined>;
   /** First values of all state, by key. */
   readonly initial: ReadonlyMap<string, Float32Array>;
 }
@@ -153,12 +157,9 @@ export function compileStep(options: CompileOptions): CompiledStep {
   });
   const path = pathTo(o.student, [logits, ...tapValues], o.known);
   const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
+  checkPath(o.student, opTable, path, roles.trained);
   const planFor = (roles: Roles): Plan => {
-    if (roles.trained.length === 0)
-      throw new DistillError(
-        "E_MODEL",
-        `${o.student.source}: no weight is left to train; check --freeze (${o.freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`,
-      );
+    if (roles.trained.length === 0) throw nothingToTrain(o);
     const known = new Map(o.known);
     for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
     return {
@@ -178,9 +179,10 @@ export function compileStep(options: CompileOptions): CompiledStep {
   let plan = planFor(roles);
   let whole = newBuilder("step", o.target);
   let first = emitGradients(whole, plan);
-  if (first.unmoved.size > 0) {
+  const { unmoved } = first;
+  if (unmoved.size > 0) {
     // What the loss never moves is no weight: weight decay alone would carry it off (counters that a mask is made of).
-    const trained = roles.trained.filter((v) => !first.unmoved.has(v.name));
+    const trained = roles.trained.filter((v) => !unmoved.has(v.name));
     plan = planFor({ ...roles, trained });
     whole = newBuilder("step", o.target);
     first = emitGradients(whole, plan);
@@ -237,8 +239,15 @@ export function compileStep(options: CompileOptions): CompiledStep {
     masks: first.masks,
     logitsShape: plan.logitsShape,
     batchAxis,
+    unmoved,
     initial,
   };
+}
+
+function nothingToTrain({ student, freeze }: CompileOptions): DistillError {
+  const quantised = freeze.length === 0 ? describeQuantised(student) : undefined;
+  const check = `check --freeze (${freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`;
+  return new DistillError("E_MODEL", `${student.source}: no weight is left to train; ${quantised ?? check}`);
 }
 
 interface Plan {
@@ -382,18 +391,22 @@ function emitGradients(b: Builder, plan: Plan) {
   const userNames = new Map([...views].map(([name, view]) => [view, name]));
   const parameters = [...auxiliary.parameters];
   const wrt = [...views.values(), ...parameters.map(([, p]) => p.view)];
-  const found = differentiate(b, loss, wrt, userNames);
-  if ([...views.values()].every((view) => found.get(view) === undefined))
-    throw new DistillError(
-      "E_NO_GRADIENT",
-      `the loss (${parts.map((t) => t.name).join(", ")}) reaches no weight of ${o.student.source} through operations that have a gradient, so nothing would be learned: comparisons and constants have none; choose an earlier value with --student-logits, or another loss`,
-    );
+  const ends = new Map<Value, Node>();
+  const found = differentiate(b, loss, wrt, userNames, ends);
   const gradients = new Map<string, Value>();
-  const unmoved = new Set<string>();
+  const unmoved = new Map<string, Node | undefined>();
   for (const [name, view] of views) {
     const gradient = found.get(view);
-    if (!gradient) unmoved.add(name);
+    if (!gradient) unmoved.set(name, endBefore(view, b.graph, ends, plan.path));
     gradients.set(name, gradient ?? b.full(typeOf(view), 0));
+  }
+  if (unmoved.size === views.size) {
+    const known = [...unmoved].filter(([, end]) => end);
+    const why = known.length > 0 ? describeUnmoved(new Map(known)) : "comparisons and constants have none";
+    throw new DistillError(
+      "E_NO_GRADIENT",
+      `the loss (${parts.map((t) => t.name).join(", ")}) reaches no weight of ${o.student.source} through operations that have a gradient, so nothing would be learned: ${why}; choose an earlier value with --student-logits, or another loss`,
+    );
   }
   const packed = new Map(
     plan.weights.map((p) => [p.key, b.scope(`grad/${p.key}`, () => packValues(b, p, gradients))]),
@@ -416,7 +429,7 @@ function emitGradients(b: Builder, plan: Plan) {
   return {
     weights,
     gradients: packed,
-    /** Names of weights that the loss does not depend on, or in steps only. */
+    /** Weights that the loss does not depend on, or in steps only, and the node at which the gradient ends. */
     unmoved,
     auxiliary,
     terms: ["loss", ...parts.map((t) => `loss/${t.name}`)],

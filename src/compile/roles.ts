@@ -31,11 +31,32 @@ export function rolesOf(model: Model, table: OpTable, path: readonly Node[], opt
     if (dtype !== "float32")
       throw new DistillError(
         "E_MODEL",
-        `${model.source}: weight "${x.name}" is ${dtype}; training needs float32: convert the student, or freeze it with --freeze '${x.name}'`,
+        `${model.source}: weight "${x.name}"${usedBy(x, path)} is ${dtype}; training needs float32: convert the student, or freeze it with --freeze '${x.name}'`,
       );
     trained.push(x);
   }
   return { trained, statistics };
+}
+
+/** Weights that were quantised already, and where the first is used; undefined if there are none. */
+export function describeQuantised(model: Model): string | undefined {
+  const { nodes } = model.graph;
+  const found = new Set(nodes.flatMap((n) => n.inputs.filter((x) => x && isQuantised(model, x)) as Value[]));
+  const [first] = found;
+  if (!first) return undefined;
+  const more = found.size > 1 ? ` and ${found.size - 1} more` : "";
+  return `"${first.name}"${usedBy(first, nodes)}${more} holds whole numbers: train the float32 model that was quantised, and quantise the result`;
+}
+
+function isQuantised(model: Model, x: Value): boolean {
+  const t = model.graph.constants.get(x);
+  return t !== undefined && (t.dtype === "int8" || t.dtype === "uint8") && t.dims.length > 1;
+}
+
+/** ` of MatMul at node "/fc"`: where a constant is used first. */
+function usedBy(x: Value, path: readonly Node[]): string {
+  const node = path.find((n) => n.inputs.includes(x));
+  return node ? ` of ${node.op} at node "${node.name}"` : "";
 }
 
 /** Whether one of the patterns (`*` any characters) fits a name; E_NAME for a pattern that fits no constant of the model. */

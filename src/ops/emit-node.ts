@@ -2,8 +2,8 @@
 import { DistillError, didYouMean } from "../base/errors.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { AttributeReader } from "./attributes.ts";
-import { type Builder, tableKey } from "./builder.ts";
-import { type EmitHooks, isRefusal, type OpDefinition } from "./define.ts";
+import { type Builder, type OpTable, tableKey } from "./builder.ts";
+import { type Composite, type EmitHooks, isRefusal, type OpDefinition, type Primitive } from "./define.ts";
 
 /** Hooks for graphs that are not trained: frozen statistics, no dropout. */
 export const inferenceHooks: EmitHooks = {
@@ -23,17 +23,9 @@ export function emitNode(
   inputs: readonly (Value | undefined)[],
   hooks: EmitHooks,
 ): readonly (Value | undefined)[] {
-  const where = `${node.op} at node "${node.name}"`;
-  const definition = b.table.get(tableKey(node.op, node.domain));
-  if (!definition) throw unknownOp(b, node);
-  if (isRefusal(definition))
-    throw new DistillError("E_OP", `${where} cannot be part of a student: ${definition.refused}`);
-  const version = versionOf(definition, opset);
-  if (version === undefined)
-    throw new DistillError(
-      "E_OP",
-      `${where}: opset ${opset} is older than ${node.op} of opset ${definition.versions[0]}, the first we know; export the model with a newer opset`,
-    );
+  const where = whereOf(node);
+  const definition = definitionOf(b.table, node, opset);
+  const version = versionOf(definition, opset) as number;
   const value = (i: number): Value => {
     const v = inputs[i];
     if (!v) throw new DistillError("E_MODEL", `${where}: input ${i} is missing; the model is not valid ONNX`);
@@ -55,15 +47,45 @@ export function emitNode(
   );
 }
 
+/**
+ * How the table emits `node`.
+ *
+ * @param neededBy the weight that needs the node, for messages
+ * @throws E_OP for an op, or an opset of it, that the table does not have or refuses
+ */
+export function definitionOf(
+  table: OpTable,
+  node: Node,
+  opset: number,
+  neededBy: () => string | undefined = () => undefined,
+): Primitive | Composite {
+  const definition = table.get(tableKey(node.op, node.domain));
+  if (definition && !isRefusal(definition) && versionOf(definition, opset) !== undefined) return definition;
+  const weight = neededBy();
+  const need = weight === undefined ? "" : `, needed by "${weight}"`;
+  if (!definition) throw unknownOp(table, node, need);
+  if (isRefusal(definition))
+    throw new DistillError(
+      "E_OP",
+      `${whereOf(node)}${need && `${need},`} cannot be part of a student: ${definition.refused}`,
+    );
+  throw new DistillError(
+    "E_OP",
+    `${whereOf(node)}${need}: opset ${opset} is older than ${node.op} of opset ${definition.versions[0]}, the first we know; export the model with a newer opset`,
+  );
+}
+
+const whereOf = (node: Node): string => `${node.op} at node "${node.name}"`;
+
 /** The newest since-version that is not newer than `opset`. */
 export function versionOf(definition: OpDefinition, opset: number): number | undefined {
   return definition.versions.filter((v) => v <= opset).at(-1);
 }
 
-function unknownOp(b: Builder, node: Node): DistillError {
+function unknownOp(table: OpTable, node: Node, need: string): DistillError {
   const name = tableKey(node.op, node.domain);
   return new DistillError(
     "E_OP",
-    `no rule for op ${name} at node "${node.name}", so it cannot be part of a student.${didYouMean(name, b.table.keys())} Add a rule in src/ops, or replace the op in the model.`,
+    `no rule for op ${name} at node "${node.name}"${need}, so it cannot be part of a student.${didYouMean(name, table.keys())} Add a rule in src/ops, or replace the op in the model.`,
   );
 }

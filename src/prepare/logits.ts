@@ -3,6 +3,7 @@
 // graph, runs nothing.
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { isFloat, toNumbers } from "../base/tensor.ts";
+import { likelyWeights, neededBy } from "../compile/check-path.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { type AddedNode, editModel } from "../onnx/edit-model.ts";
 import type { Model } from "../onnx/model.ts";
@@ -41,7 +42,7 @@ export function logitsOf(
   activation: OutputKind = "softmax",
   who = "",
 ): Logits {
-  let found = output === undefined ? firstFloatOutput(model) : valueNamed(model, output, who);
+  let found = output === undefined ? firstFloatOutput(model, who) : valueNamed(model, output, who);
   // A map of class names is not a tensor; what it is made of is.
   while (found.producer && isZipMap(found.producer)) found = found.producer.inputs[0] as Value;
   const { views, value } = throughViews(model.graph, found);
@@ -87,17 +88,28 @@ function valueNamed(model: Model, name: string, who: string): Value {
 }
 
 /** Classifiers of scikit-learn have the predicted class, an integer, for their first output. */
-function firstFloatOutput(model: Model): Value {
+function firstFloatOutput(model: Model, who: string): Value {
   const declared = new Map(model.outputs.map((o) => [o.name, o.dtype]));
   const found = model.graph.outputs.find((v) => {
     const dtype = declared.get(v.name) ?? v.type?.dtype;
     return dtype === undefined || isFloat(dtype);
   });
   if (found) return found;
+  const flag =
+    who === "the student" ? " (--student-logits)" : who === "the teacher" ? " (--teacher-logits)" : "";
   throw new DistillError(
     "E_MODEL",
-    `${model.source}: no output holds floats (${model.outputs.map((o) => `${o.name}: ${o.dtype}`).join(", ")}); name the value that holds the logits`,
+    `${model.source}: no output holds floats (${model.graph.outputs.map((v) => describeOutput(model, v, declared.get(v.name))).join("; ")}); name the value that holds the logits${flag}`,
   );
+}
+
+/** `"label" is int64, made by ArgMax of "scores" at node "/top", through which "fc.weight" gets no gradient`. */
+function describeOutput(model: Model, { name, producer }: Value, dtype: string | undefined): string {
+  const said = `"${name}" is ${dtype}`;
+  if (!producer) return said;
+  const weight = neededBy(producer, [], likelyWeights(model));
+  const from = producer.inputs[0];
+  return `${said}, made by ${producer.op}${from ? ` of "${from.name}"` : ""} at node "${producer.name}"${weight === undefined ? "" : `, through which "${weight}" gets no gradient`}`;
 }
 
 /** The nodes that pass their first input on, from the last to the first, and what goes into the first. */

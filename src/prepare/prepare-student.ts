@@ -3,12 +3,15 @@
 import { DistillError } from "../base/errors.ts";
 import { takeSamples } from "../base/samples.ts";
 import type { Tensor } from "../base/tensor.ts";
+import { likelyWeights, neededBy } from "../compile/check-path.ts";
 import { valueNamed } from "../compile/compile-step.ts";
 import { frozenNames } from "../compile/roles.ts";
 import { pathTo } from "../compile/student-forward.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type ExportedModel, withWeights } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
+import { tableKey } from "../ops/builder.ts";
+import { unregisteredNode } from "../runtime/failed-node.ts";
 import { type Observation, observe } from "../runtime/observe.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
@@ -65,7 +68,9 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
   const own = await withBranches(file, o);
   const logits = logitsOf(own, o.logits, o.activation, "the student");
   for (const { name, student: value } of o.taps) valueNamed(own, value, `tap "${name}"`);
-  const batched = await atBatch(withLogits(own, logits), logits, o);
+  const batched = await atBatch(withLogits(own, logits), logits, o).catch((error: unknown) => {
+    throw unknownToRuntime(own, o.runtime, error);
+  });
   const notes: (string | undefined)[] = [
     describeLogits(logits, "the student"),
     batched.fixed === undefined ? undefined : describeRebatched("the student", batched.fixed, o.batch),
@@ -137,6 +142,18 @@ async function withBranches(file: Model, o: PrepareStudentOptions): Promise<Mode
   const at = Array.from({ length: fixedBatchOf(file) ?? o.batch }, (_, i) => i % n);
   const feeds = Object.fromEntries(Object.entries(o.feeds).map(([name, t]) => [name, takeSamples(t, at)]));
   return (await observeBranches(file, o.runtime, feeds)).model;
+}
+
+/** The error of a model that the runtime does not load because of an op of its author's own, said with its node and weight. */
+function unknownToRuntime(model: Model, runtime: Runtime, error: unknown): unknown {
+  const node = unregisteredNode(model.graph.nodes, error);
+  if (!node) return error;
+  const weight = neededBy(node, model.graph.nodes, likelyWeights(model));
+  return new DistillError(
+    "E_OP",
+    `${model.source}: ${runtime.name} has no op ${tableKey(node.op, node.domain)} (node "${node.name}"${weight === undefined ? "" : `, needed by "${weight}"`}), so the model cannot be run; export it with standard ops in its place`,
+    { cause: error },
+  );
 }
 
 interface AtBatch {

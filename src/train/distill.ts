@@ -6,6 +6,7 @@ import { formatBytes } from "../base/format.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { fileSize, fileView } from "../base/value-info.ts";
 import { compileStep, names } from "../compile/compile-step.ts";
+import { describeUnmoved } from "../compile/gradient-ends.ts";
 import { augment } from "../data/augment.ts";
 import { batchOrder, evaluationBatches } from "../data/batches.ts";
 import type { Dataset, SampleBatch } from "../data/dataset.ts";
@@ -189,6 +190,8 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let bestStudent: Uint8Array | undefined;
 
     const notes = [...taught.notes, ...prepared.notes, ...chosen.notes, ...tapNotes];
+    const still = new Map([...compiled.unmoved].filter(([, end]) => end));
+    if (still.size > 0) notes.push(`not trained: ${describeUnmoved(still)}`);
     const left = data.length - stepsPerEpoch * o.batch;
     if (left > 0)
       notes.push(

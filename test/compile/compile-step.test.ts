@@ -168,12 +168,12 @@ describe("what is refused before anything runs", () => {
     [
       "an op that is not in the table",
       () => compileModel(behindAWeight(distances), batch),
-      'no rule for op com.microsoft::CDist at node "/logits", so it cannot be part of a student. Did you mean "com.microsoft::Gelu", "com.microsoft::QGemm" or "com.microsoft::BiasGelu"? Add a rule in src/ops, or replace the op in the model.',
+      'no rule for op com.microsoft::CDist at node "/logits", needed by "fc.weight", so it cannot be part of a student. Did you mean "com.microsoft::Gelu", "com.microsoft::QGemm" or "com.microsoft::BiasGelu"? Add a rule in src/ops, or replace the op in the model.',
     ],
     [
       "a loss that reaches no weight",
       () => compileModel(behindAWeight({ op: "Hardmax", inputs: ["product"], output: "logits" }), batch),
-      "the loss (hard) reaches no weight of student.onnx through operations that have a gradient, so nothing would be learned: comparisons and constants have none; choose an earlier value with --student-logits, or another loss",
+      'the loss (hard) reaches no weight of student.onnx through operations that have a gradient, so nothing would be learned: "fc.weight" (its gradient ends at Hardmax, node "/logits"); choose an earlier value with --student-logits, or another loss',
     ],
     [
       "an op without a gradient on the way to a weight",

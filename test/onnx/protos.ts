@@ -17,11 +17,13 @@ import {
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { encodeTensor } from "../../src/onnx/tensor-proto.ts";
 
-type AttributeValue = Tensor | GraphProto | number | { ref: string; type: AttributeType };
+type AttributeValue = Tensor | GraphProto | number | bigint | { ref: string; type: AttributeType };
 
 function attribute(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === "number")
     return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value });
+  if (typeof value === "bigint")
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: value });
   if ("ref" in value) return create(AttributeProtoSchema, { name, type: value.type, refAttrName: value.ref });
   if ("dtype" in value)
     return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: encodeTensor(value, "") });
@@ -53,18 +55,21 @@ export function graph(
   nodes: NodeProto[],
   outputs: string[],
   initializers: Readonly<Record<string, Tensor>> = {},
-  inputs: string[] = [],
+  /** Floats of any shape; or scalars of another type. */
+  inputs: (string | { name: string; dtype: "int64" | "bool" })[] = [],
 ): GraphProto {
-  const float = (name: string) => ({
-    name,
-    type: { value: { case: "tensorType" as const, value: { elemType: 1 } } },
-  });
+  const typed = (input: (typeof inputs)[number]) => {
+    if (typeof input === "string")
+      return { name: input, type: { value: { case: "tensorType" as const, value: { elemType: 1 } } } };
+    const value = { elemType: input.dtype === "int64" ? 7 : 9, shape: { dim: [] } };
+    return { name: input.name, type: { value: { case: "tensorType" as const, value } } };
+  };
   return create(GraphProtoSchema, {
     name: "graph",
     node: nodes,
     output: outputs.map((name) => create(ValueInfoProtoSchema, { name })),
     initializer: Object.entries(initializers).map(([name, t]): TensorProto => encodeTensor(t, name)),
-    input: inputs.map(float),
+    input: inputs.map(typed),
   });
 }
 
