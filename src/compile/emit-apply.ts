@@ -1,0 +1,47 @@
+// The optimizer's half of a step: gradients, weights and slots -> next weights and next slots.
+import type { Value } from "../graph/graph.ts";
+import type { Builder } from "../ops/builder.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { CompileOptions } from "./compile-options.ts";
+import type { Pack } from "./state.ts";
+import { addOutput, names, slotKey, vector } from "./step-names.ts";
+
+export function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {
+  return Object.fromEntries(
+    optimizer.scalarNames.map((n) => [n, b.graph.addInput(names.scalar(n), { dtype: "float32", dims: [] })]),
+  );
+}
+
+export function emitApply(
+  b: Builder,
+  { optimizer, clipNorm }: CompileOptions,
+  packs: readonly Pack[],
+  weights: ReadonlyMap<string, Value>,
+  gradients: ReadonlyMap<string, Value>,
+  scalars: Record<string, Value>,
+): void {
+  b.scope("optimizer", () => {
+    let factor: Value | undefined;
+    if (clipNorm !== undefined) {
+      const norm = b.sqrt(
+        [...gradients.values()].map((g) => b.reduceSumSquare(g)).reduce((a, c) => b.add(a, c)),
+      );
+      factor = b.min(b.like(norm, 1), b.div(b.like(norm, clipNorm), b.shift(norm, 1e-6)));
+    }
+    for (const pack of packs) {
+      const g = gradients.get(pack.key) as Value;
+      const slots = optimizer.slots.map((s) => b.graph.addInput(names.state(slotKey(s, pack)), vector(pack)));
+      const updated = optimizer.update({
+        b,
+        weight: weights.get(pack.key) as Value,
+        gradient: factor ? b.mul(g, factor) : g,
+        slots,
+        scalars,
+      });
+      addOutput(b, names.next(pack.key), updated.weight);
+      optimizer.slots.forEach((s, i) => {
+        addOutput(b, names.next(slotKey(s, pack)), updated.slots[i] as Value);
+      });
+    }
+  });
+}

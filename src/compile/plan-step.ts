@@ -1,0 +1,95 @@
+// What a step is made of, settled before anything is emitted: the values that the loss looks at, the nodes that they need,
+// which constants are trained, and how the state is laid out.
+import { DistillError } from "../base/errors.ts";
+import type { Shape, Tensor } from "../base/tensor.ts";
+import { type Node, typeOf, type Value } from "../graph/graph.ts";
+import type { Model } from "../onnx/model.ts";
+import { opTable } from "../ops/index.ts";
+import {
+  type BatchAxis,
+  batchFirstShape,
+  checkLogitsShape,
+  findBatchAxis,
+  taskNamed,
+} from "../tasks/index.ts";
+import { checkPath } from "./check-path.ts";
+import { checkTap, valueNamed } from "./check-taps.ts";
+import type { CompileOptions } from "./compile-options.ts";
+import { describeQuantised, type Roles, rolesOf } from "./roles.ts";
+import { layOut, type Pack } from "./state.ts";
+import { pathTo } from "./student-forward.ts";
+
+/** What the loss looks at. */
+interface Wanted {
+  readonly o: CompileOptions;
+  readonly logits: Value;
+  readonly batchAxis: BatchAxis;
+  /** Samples in front. */
+  readonly logitsShape: Shape;
+  readonly tapValues: readonly Value[];
+}
+
+export interface StepPlan extends Wanted {
+  /** The nodes that compute it, in order. */
+  readonly path: readonly Node[];
+  /** Values that neither the data's elements nor anything trained changes. */
+  readonly known: ReadonlyMap<Value, Tensor>;
+  readonly roles: Roles;
+  readonly weights: readonly Pack[];
+  readonly statistics: readonly Pack[];
+}
+
+/** Errors: as `compileStep`. */
+export function planStep(o: CompileOptions): StepPlan {
+  const logits = valueNamed(o.student, o.logits ?? o.student.graph.outputs[0]?.name ?? "", "logits");
+  const tapValues = o.taps.map((t) => valueNamed(o.student, t.student, `tap "${t.name}"`));
+  const task = o.task ?? taskNamed();
+  const { dims } = typeOf(logits);
+  const what = `the student's logits "${logits.name}" (${o.student.source})`;
+  checkLogitsShape(task, dims, what, "--student-logits");
+  const batchAxis = task.timeFirst && o.batch !== undefined ? findBatchAxis(dims, o.batch, what) : 0;
+  o.taps.forEach((tap, i) => {
+    checkTap(o, tap, tapValues[i] as Value);
+  });
+  const path = pathTo(o.student, [logits, ...tapValues], o.known);
+  const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
+  checkPath(o.student, opTable, path, roles.trained);
+  return withRoles({ o, logits, batchAxis, logitsShape: batchFirstShape(dims, batchAxis), tapValues }, roles);
+}
+
+/** The plan in which constants of those names are not trained. */
+export function withoutTraining(plan: StepPlan, names: Pick<ReadonlySet<string>, "has">): StepPlan {
+  const trained = plan.roles.trained.filter((v) => !names.has(v.name));
+  return withRoles(plan, { ...plan.roles, trained });
+}
+
+function withRoles({ o, logits, batchAxis, logitsShape, tapValues }: Wanted, roles: Roles): StepPlan {
+  if (roles.trained.length === 0) throw nothingToTrain(o);
+  const known = new Map(o.known);
+  for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
+  return {
+    o,
+    logits,
+    batchAxis,
+    logitsShape,
+    tapValues,
+    path: pathTo(o.student, [logits, ...tapValues], known),
+    known,
+    roles,
+    weights: layOut("weights", roles.trained.map(shaped(o.student))),
+    statistics: layOut("statistics", [...roles.statistics].map(shaped(o.student))),
+  };
+}
+
+function nothingToTrain({ student, freeze }: CompileOptions): DistillError {
+  const quantised = freeze.length === 0 ? describeQuantised(student) : undefined;
+  const check = `check --freeze (${freeze.join(", ") || "none given"}) and that the model holds float32 initialisers`;
+  return new DistillError("E_MODEL", `${student.source}: no weight is left to train; ${quantised ?? check}`);
+}
+
+const shaped =
+  (model: Model) =>
+  (v: Value): { name: string; dims: readonly number[] } => ({
+    name: v.name,
+    dims: (model.graph.constants.get(v) as Tensor).dims,
+  });

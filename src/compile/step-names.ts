@@ -1,0 +1,38 @@
+// What a step's inputs and outputs are called, and how a value becomes one of them.
+import type { TensorType } from "../base/tensor.ts";
+import { typeOf, type Value } from "../graph/graph.ts";
+import type { Builder } from "../ops/builder.ts";
+import type { Pack } from "./state.ts";
+
+/** Names of the step's inputs and outputs. */
+export const names = {
+  teacherLogits: "teacher/logits",
+  teacherTap: (tap: string) => `teacher/tap/${tap}`,
+  labels: "labels",
+  rowWeights: "row-weights",
+  scalar: (name: string) => `scalar/${name}`,
+  state: (key: string) => `state/${key}`,
+  next: (key: string) => `next/${key}`,
+  gradient: (key: string) => `gradient/${key}`,
+  mask: (node: string) => `mask/${node}`,
+  losses: "losses",
+  forwardLogits: "forward/logits",
+  forwardTap: (tap: string) => `forward/tap/${tap}`,
+};
+
+/** The key, among all state, of an optimizer's slot for a pack. */
+export const slotKey = (slot: string, pack: Pack): string => `${slot}/${pack.key}`;
+
+export const vector = (pack: Pack): TensorType => ({ dtype: "float32", dims: [pack.size] });
+
+/** Makes `value` an output of the graph under `name`. */
+export function addOutput(b: Builder, name: string, value: Value): void {
+  const node = b.graph.addNode({
+    op: "Identity",
+    inputs: [value],
+    outputs: [name],
+    name: `output/${name}`,
+    types: [typeOf(value)],
+  });
+  b.graph.addOutput(node.outputs[0] as Value);
+}
