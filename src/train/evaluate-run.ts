@@ -1,0 +1,109 @@
+// Evaluations of a run: the teacher once, the student after each epoch, and which student was the best.
+import { DistillError } from "../base/errors.ts";
+import type { ExportedModel } from "../onnx/export-model.ts";
+import { readModel } from "../onnx/read-model.ts";
+import { metricSpecs, type Predictions } from "../tasks/index.ts";
+import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
+import { evaluateModel } from "./evaluate-model.ts";
+import type { DistillEvent } from "./events.ts";
+import type { PreparedRun } from "./prepare-run.ts";
+import type { Checkpoint, RunFolder } from "./run-folder.ts";
+import { metricsAt } from "./run-identity.ts";
+
+type EvaluationEvent = Extract<DistillEvent, { type: "evaluation" }>;
+
+/** Undefined without a teacher or data to evaluate on. */
+export async function evaluateTeacher({ teacher, options, o }: PreparedRun): Promise<Evaluation | undefined> {
+  if (!teacher || !options.evaluation) return undefined;
+  return evaluate((inputs) => teacher.logits(inputs), options.evaluation, {
+    batch: o.batch,
+    task: o.task,
+    batchAxis: 0,
+  });
+}
+
+export function evaluationEvent(
+  found: Evaluation,
+  more: Pick<EvaluationEvent, "who" | "step" | "epoch" | "best">,
+): EvaluationEvent {
+  const { metrics, msPerSample, confusion } = found;
+  return { type: "evaluation", ...more, metrics, msPerSample, ...(confusion ? { confusion } : {}) };
+}
+
+/** The best student so far by the monitored metric, and how good it is. */
+export class BestStudent {
+  /** Value of the monitored metric, and the step after which it was reached. */
+  value: number | undefined;
+  step: number | undefined;
+  metrics: Metrics;
+  readonly #run: PreparedRun;
+  readonly #folder: RunFolder | undefined;
+  #bytes: Uint8Array | undefined;
+
+  constructor(run: PreparedRun, folder: RunFolder | undefined, checkpoint: Checkpoint | undefined) {
+    this.#run = run;
+    this.#folder = folder;
+    this.value = checkpoint?.best;
+    this.step = checkpoint?.bestStep;
+    this.metrics = folder && checkpoint ? metricsAt(folder, this.step) : {};
+  }
+
+  /** Evaluates the student as it would be written, and keeps it where it is the best. */
+  async evaluate(
+    { bytes, externalFiles }: ExportedModel,
+    step: number,
+    teacher: Predictions | undefined,
+  ): Promise<EvaluationEvent> {
+    const { options, o, runtime, student, compiled, schedule } = this.#run;
+    const asWritten = readModel(bytes, {
+      source: student.own.source,
+      external: (path) => externalFiles.find((f) => f.path === path)?.data as Uint8Array,
+    });
+    const found = await evaluateModel(
+      asWritten,
+      options.evaluation as NonNullable<typeof options.evaluation>,
+      {
+        runtime,
+        batch: o.batch,
+        task: o.task,
+        logits: options.studentLogits,
+        batchAxis: compiled.batchAxis,
+        teacher,
+      },
+    );
+    const best = this.#isBetter(found.metrics, step);
+    if (best) {
+      this.#bytes = bytes;
+      this.#folder?.write("student.onnx", bytes);
+    }
+    const epoch = step / schedule.stepsPerEpoch;
+    this.#folder?.log({ type: "evaluation", who: "student", step, epoch, ...found.metrics, best });
+    return evaluationEvent(found, { who: "student", step, epoch, best });
+  }
+
+  /** Its file; where nothing was evaluated the one that `latest` makes, which then is written too. */
+  async bytes(latest: () => Uint8Array, write: boolean): Promise<Uint8Array> {
+    if (this.#bytes) return this.#bytes;
+    const path = this.#folder?.file("student.onnx");
+    const { readFileSync, existsSync } = await import("node:fs");
+    if (this.step !== undefined && path && existsSync(path)) return readFileSync(path);
+    const bytes = latest();
+    if (write) this.#folder?.write("student.onnx", bytes);
+    return bytes;
+  }
+
+  #isBetter(metrics: Metrics, step: number): boolean {
+    const { o } = this.#run;
+    const monitor = o.monitor ?? o.task.monitors.find((m) => metrics[m] !== undefined) ?? "loss";
+    const value = metrics[monitor];
+    if (value === undefined)
+      throw new DistillError(
+        "E_OPTION",
+        `the monitored metric ${monitor} cannot be measured on this data; choose one of ${Object.keys(metrics).join(", ")}`,
+      );
+    const lower = metricSpecs[monitor].better === "lower";
+    if (this.value !== undefined && !(lower ? value < this.value : value > this.value)) return false;
+    [this.value, this.step, this.metrics] = [value, step, metrics];
+    return true;
+  }
+}

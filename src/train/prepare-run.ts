@@ -1,0 +1,215 @@
+// A run before its first step: models opened, taps chosen, the student prepared, the step compiled. Whatever can be refused is
+// refused here, and nothing is written.
+import { DistillError } from "../base/errors.ts";
+import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
+import { type CompiledStep, compileStep } from "../compile/compile-step.ts";
+import { batchOrder } from "../data/batches.ts";
+import { emissionOf, splitStrategy } from "../losses/index.ts";
+import type { MeasuredVariable } from "../losses/terms.ts";
+import type { Model } from "../onnx/model.ts";
+import { makeOptimizer } from "../optim/index.ts";
+import { learningRateSchedule } from "../optim/schedules.ts";
+import { type PreparedStudent, prepareStudent } from "../prepare/prepare-student.ts";
+import type { Runtime } from "../runtime/session.ts";
+import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
+import { usesLabels } from "../strategies/strategy.ts";
+import { rowsShape } from "../tasks/index.ts";
+import { seeded, withSeeds } from "./array-strategy.ts";
+import { chooseTaps } from "./automatic-taps.ts";
+import { checkArrays, checkLayers } from "./check-layers.ts";
+import { type Feeder, feederFor } from "./feeds.ts";
+import { FormRunner, formedTeacher } from "./form-runner.ts";
+import { checkLabels, type LabelUse, labelFeeds } from "./labels.ts";
+import { checkMonitor } from "./monitor.ts";
+import { openModel, openTeacher } from "./open-models.ts";
+import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
+import { identityOf, type RunIdentity } from "./run-identity.ts";
+import { runNotes } from "./run-notes.ts";
+import { type FormedTap, formTaps } from "./taps.ts";
+import { checkOutputs, defaultStrategy } from "./task-strategy.ts";
+import type { Teacher, TeacherOutputs } from "./teacher.ts";
+
+/** What is let go when the run ends, however it ends. */
+export type Held = { release(): Promise<unknown> }[];
+
+export interface PreparedRun {
+  readonly options: DistillOptions;
+  /** With the taps that were chosen. */
+  readonly o: Resolved;
+  readonly runtime: Runtime;
+  readonly student: PreparedStudent;
+  readonly feedStudent: Feeder;
+  readonly teacher: Teacher | undefined;
+  /** What the teacher says of the first batch. */
+  readonly probe: TeacherOutputs | undefined;
+  /** What is compared, and in which form. */
+  readonly taps: readonly FormedTap[];
+  readonly labels: LabelUse;
+  /** Parts of the strategy that exist on arrays alone: they train too, by the slower way round. */
+  readonly onArrays: readonly StrategyPart[];
+  /** State of the loss that is measured outside the step. */
+  readonly measured: readonly MeasuredVariable[];
+  readonly compiled: CompiledStep;
+  readonly schedule: Schedule;
+  readonly identity: RunIdentity;
+  readonly notes: readonly string[];
+}
+
+export interface Schedule {
+  /** The samples of each step of an epoch. */
+  readonly batches: (epoch: number) => Uint32Array[];
+  readonly stepsPerEpoch: number;
+  readonly steps: number;
+  readonly rate: (step: number) => number;
+}
+
+export async function prepareRun(options: DistillOptions, held: Held): Promise<PreparedRun> {
+  const given = resolveOptions(options);
+  const { data, evaluation } = options;
+  const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
+  const opened = await openModel(options.student, "student");
+  const strategy = options.teacher
+    ? (options.strategy ?? defaultStrategy(given.task, given.automaticTaps || given.taps.length > 0))
+    : undefined;
+  if (strategy) checkOutputs(strategy, given.task);
+  const file =
+    options.teacher && typeof options.teacher !== "function"
+      ? await openModel(options.teacher, "teacher")
+      : undefined;
+  const chosen =
+    given.automaticTaps && file && strategy
+      ? await chooseTaps({ ...options, teacher: file, student: opened, runtime, strategy })
+      : { taps: given.taps, notes: [] };
+  const o: Resolved = { ...given, taps: chosen.taps };
+  if (strategy) {
+    checkLayers(
+      strategy,
+      o.taps.map((t) => t.name),
+    );
+  }
+  if (evaluation) checkMonitor(o, evaluation, strategy !== undefined);
+  const schedule = scheduleOf(o, data.length);
+  const feedStudent = feederFor(opened, data);
+  if (evaluation) feederFor(opened, evaluation);
+
+  const first = schedule.batches(0)[0] as Uint32Array;
+  const sample = await data.read(first);
+  const taught = await openTeacher(options, file, o, runtime, sample);
+  if (taught.teacher) held.push(taught.teacher);
+  const said = await taught.teacher?.run(sample.inputs);
+  const student = await prepareStudent(opened, {
+    runtime,
+    batch: o.batch,
+    feeds: feedStudent(sample.inputs),
+    logits: options.studentLogits,
+    activation: o.task.outputs,
+    taps: o.taps,
+    init: o.init,
+    seed: o.seed,
+    freeze: o.freeze,
+    insertBatchNorm: o.insertBatchNorm,
+  });
+  const { taps, notes: tapNotes } = formTaps(o.taps, {
+    student: student.model,
+    types: student.observation.types,
+    taught: said?.taps ?? {},
+    teacherAxis: (value, rank) => taught.teacher?.neuronAxis(value, rank),
+  });
+  const forms = new FormRunner(new Map(taps.map((t) => [t.name, t.forms?.teacher ?? {}])), runtime, o.target);
+  held.push(forms);
+  const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
+
+  const learnsFrom = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
+  const labels: LabelUse = { task: o.task, inLoss: learnsFrom };
+  const { loss, onArrays } = lossOf(strategy, o);
+  const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
+  const compiled = compileStep({
+    student: student.model,
+    values: student.values,
+    known: student.observation.known,
+    logits: student.logits.value,
+    teacherLogits: probe !== undefined,
+    labels: (logits) => typesOf(labelFeeds(labels, sample.labels, logits, first)),
+    task: o.task,
+    batch: o.batch,
+    taps: taps.map((t) => ({
+      name: t.name,
+      student: t.student,
+      teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
+      project: t.project,
+      form: t.forms?.student,
+    })),
+    loss,
+    optimizer: makeOptimizer(o.optimizer),
+    clipNorm: o.clipNorm,
+    freeze: o.freeze,
+    trainStatistics: o.batchNorm === "train",
+    target: o.target,
+    convolutionBlock: await runtime.convolutionBlock?.(),
+  });
+  const { source } = student.own;
+  checkSameLogits(student.own, compiled.logitsShape, probe);
+  await checkLabels(o.task, data, "the data", source, compiled.logitsShape);
+  if (evaluation) await checkLabels(o.task, evaluation, "the evaluation data", source, compiled.logitsShape);
+
+  const records = { student: student.record, teacher: taught.record };
+  return {
+    options,
+    o,
+    runtime,
+    student,
+    feedStudent,
+    teacher: taught.teacher && formedTeacher(taught.teacher, forms),
+    probe,
+    taps,
+    labels,
+    onArrays,
+    measured,
+    compiled,
+    schedule,
+    identity: identityOf(options, { ...o, taps }, student.own, strategy, records),
+    notes: [
+      ...taught.notes,
+      ...student.notes,
+      ...chosen.notes,
+      ...tapNotes,
+      ...runNotes(o, data.length, schedule.stepsPerEpoch, measured, compiled),
+    ],
+  };
+}
+
+function scheduleOf(o: Resolved, samples: number): Schedule {
+  const batches = (epoch: number): Uint32Array[] => batchOrder(samples, o.batch, o.seed, epoch);
+  const stepsPerEpoch = batches(0).length;
+  const steps = stepsPerEpoch * o.epochs;
+  return { batches, stepsPerEpoch, steps, rate: learningRateSchedule(o.learningRate, steps, o.schedule) };
+}
+
+/** What is emitted of a strategy, or of the task without a teacher; and what exists on arrays alone, seeded into it. */
+function lossOf(strategy: AnyStrategy | undefined, o: Resolved) {
+  const { emission, onArrays } = strategy
+    ? splitStrategy(strategy)
+    : { emission: emissionOf(o.task.strategy({})), onArrays: [] };
+  checkArrays(onArrays);
+  const loss = onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded;
+  return { loss, onArrays };
+}
+
+export const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: t.dims });
+const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
+  Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
+
+function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | undefined): void {
+  const withoutOnes = (dims: Shape): Shape => dims.filter((d, i) => i === 0 || d !== 1);
+  if (!probe || sameShape(withoutOnes(probe.logits.dims), withoutOnes(logits))) return;
+  const [said, own] = [rowsShape(probe.logits.dims), rowsShape(logits)];
+  if (said[1] !== own[1])
+    throw new DistillError(
+      "E_SHAPE",
+      `the teacher gives ${said[1]} logits, the student ${student.source} gives ${own[1]}; both need the same`,
+    );
+  throw new DistillError(
+    "E_SHAPE",
+    `the teacher's logits are ${formatShape(probe.logits.dims)}, those of the student ${student.source} are ${formatShape(logits)}; both need the same positions`,
+  );
+}
