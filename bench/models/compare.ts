@@ -37,29 +37,26 @@ if (unknown.length > 0) {
 }
 for (const name of positionals.length > 0 ? positionals : known.filter((n) => !existsSync(resultsOf(n)))) {
   const reference = readReference(folder, name);
-  const results: Results = {};
-  for (const exporter of exportersOf(reference)) {
-    results[exporter] = await compared(reference, exporter);
-    console.log(oneLine({ reference, exporter, ...results[exporter] }));
+  const lines: Line[] = [];
+  for (const exporter of Object.keys(reference.models).sort()) {
+    lines.push({ model: described(reference), exporter, ...(await compared(reference, exporter)) });
+    console.log(oneLine(lines.at(-1) as Line));
   }
-  writeWhole(resultsOf(name), JSON.stringify(results));
+  writeWhole(resultsOf(name), JSON.stringify(lines));
 }
 if (write) {
-  const lines = known
-    .filter((name) => existsSync(resultsOf(name)))
-    .flatMap((name): Line[] => {
-      const reference = readReference(folder, name);
-      const results = JSON.parse(readFileSync(resultsOf(name), "utf8")) as Results;
-      return exportersOf(reference).map((exporter) => ({ reference, exporter, ...results[exporter] }));
-    });
+  const kept = known.map(resultsOf).filter((file) => existsSync(file));
+  const lines = kept.flatMap((file) => JSON.parse(readFileSync(file, "utf8")) as Line[]);
   writeWhole(write, withTables(readFileSync(write, "utf8"), renderTables(lines)));
 }
 
-/** By exporter. */
-type Results = Record<string, Pick<Line, "error" | "comparison">>;
-
-function exportersOf(reference: Reference): string[] {
-  return Object.keys(reference.models).sort();
+/** What the tables say of a model beside the comparison. */
+function described({ name, source, inputs, parameters, models }: Reference): Line["model"] {
+  const made = Object.entries(models).map(([exporter, m]) => [
+    exporter,
+    "failed" in m ? m : { nodes: m.nodes, notHeld: m.notHeld },
+  ]);
+  return { name, source, inputs, parameters, made: Object.fromEntries(made) };
 }
 
 /** The page with the tables between its two marks. */
@@ -82,12 +79,12 @@ async function compared(reference: Reference, exporter: string): Promise<Pick<Li
   }
 }
 
-function oneLine({ reference, exporter, error, comparison }: Line): string {
-  const what = `${reference.name.padEnd(18)} ${exporter.padEnd(11)}`;
-  const model = reference.models[exporter];
-  if (!model || "failed" in model) return `${what} not exported: ${model?.failed}`;
+function oneLine({ model, exporter, error, comparison }: Line): string {
+  const what = `${model.name.padEnd(18)} ${exporter.padEnd(11)}`;
+  const made = model.made[exporter];
+  if (!made || "failed" in made) return `${what} not exported: ${made?.failed}`;
   if (error || !comparison) return `${what} FAILED: ${error}`;
-  return `${what} ${figures(comparison, model.notHeld)}`;
+  return `${what} ${figures(comparison, made.notHeld)}`;
 }
 
 function figures(c: Comparison, notHeld: readonly string[]): string {

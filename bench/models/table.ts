@@ -10,12 +10,17 @@ import type { Exported, Reference } from "./reference.ts";
 
 /** One model of one exporter. */
 export interface Line {
-  readonly reference: Reference;
+  readonly model: Pick<Reference, "name" | "source" | "inputs" | "parameters"> & {
+    /** By exporter. */
+    readonly made: Readonly<Record<string, Made | { readonly failed: string }>>;
+  };
   readonly exporter: string;
   /** Why we could not read, compile or run it. */
   readonly error?: string;
   readonly comparison?: Comparison;
 }
+
+type Made = Pick<Exported, "nodes" | "notHeld">;
 
 const frozenHeads = [
   "model",
@@ -28,7 +33,7 @@ const frozenHeads = [
   "of",
   "PyTorch float32",
   "float64",
-  "loss",
+  "step",
   "result",
 ];
 
@@ -40,14 +45,14 @@ const trainingHeads = [
   "PyTorch float32",
   "float64",
   "statistics",
-  "loss",
+  "step",
   "result",
 ];
 
 /** The tables and what is to be said of single models; what stands around them is the page's. */
 export function renderTables(lines: readonly Line[]): string {
-  const names = [...new Set(lines.map((l) => l.reference.name))];
-  const models = names.map((name) => lines.filter((l) => l.reference.name === name));
+  const names = [...new Set(lines.map((l) => l.model.name))];
+  const models = names.map((name) => lines.filter((l) => l.model.name === name));
   const training = lines.filter((l) => l.comparison?.training);
   const failing = lines.filter((l) => problems(l).length > 0);
   return [
@@ -59,23 +64,23 @@ export function renderTables(lines: readonly Line[]): string {
     "",
     rendered(trainingHeads, training.map(trainingCells)),
     "",
-    `${lines.length - failing.length} of ${lines.length} exported models have PyTorch's gradients in every parameter.`,
+    `${lines.length - failing.length} of ${lines.length} exported models: same.`,
     ...notes(lines),
     "",
   ].join("\n");
 }
 
 function frozenCells(lines: readonly Line[]): string[] {
-  const { reference } = lines[0] as Line;
+  const { model } = lines[0] as Line;
   const forms = lines.flatMap((l) => l.comparison?.frozen ?? []);
   return [
-    reference.name,
-    reference.source,
-    Object.values(reference.inputs)
+    model.name,
+    model.source,
+    Object.values(model.inputs)
       .map((dims) => dims.join("×"))
       .join(", "),
-    reference.parameters.toLocaleString("en-US"),
-    lines.map((l) => `${l.exporter} ${exportedOf(l)?.nodes ?? "–"}`).join(", "),
+    model.parameters.toLocaleString("en-US"),
+    lines.map((l) => `${l.exporter} ${madeOf(l)?.nodes ?? "–"}`).join(", "),
     range(forms.map((f) => f.gradients.length)),
     ...errorCells(forms),
     lowered(forms),
@@ -86,7 +91,7 @@ function frozenCells(lines: readonly Line[]): string[] {
 function trainingCells(line: Line): string[] {
   const form = line.comparison?.training as FormComparison;
   return [
-    line.reference.name,
+    line.model.name,
     String(form.gradients.length),
     ...errorCells([form]),
     shortest(largest(form.statistics)?.error),
@@ -112,7 +117,7 @@ function errorCells(forms: readonly FormComparison[]): string[] {
 function lowered(forms: readonly FormComparison[]): string {
   const shares = forms.map((f) => f.descent);
   if (shares.length === 0) return "";
-  return `−${(100 * Math.min(...shares)).toFixed(0)} %`;
+  return `${(100 * Math.min(...shares)).toFixed(0)} %`;
 }
 
 function result(lines: readonly Line[]): string {
@@ -123,7 +128,7 @@ function result(lines: readonly Line[]): string {
 /** What is the matter with a model; an exporter that made none is not our matter. */
 function problems(line: Line): string[] {
   const { error, comparison: c } = line;
-  if (!exportedOf(line)) return [];
+  if (!madeOf(line)) return [];
   if (error || !c) return [error ?? "not compared"];
   return [
     c.frozen.gradients.some(differs) ? "gradients differ" : "",
@@ -135,37 +140,42 @@ function problems(line: Line): string[] {
   ].filter((p) => p !== "");
 }
 
-function exportedOf({ reference, exporter }: Line): Exported | undefined {
-  const model = reference.models[exporter];
-  return model && !("failed" in model) ? model : undefined;
+function madeOf({ model, exporter }: Line): Made | undefined {
+  const made = model.made[exporter];
+  return made && !("failed" in made) ? made : undefined;
 }
 
 /** What a reader should know beside the figures. */
 function notes(lines: readonly Line[]): string[] {
   const said = (title: string, of: (line: Line) => readonly string[]): string[] => {
-    const items = lines.flatMap((l) => of(l).map((n) => `- ${l.reference.name}, ${l.exporter}: ${n}`));
+    const items = lines.flatMap((l) => of(l).map((n) => `- ${l.model.name}, ${l.exporter}: ${n}`));
     return items.length > 0 ? ["", title, "", ...items] : [];
   };
   const quoted = (names: readonly string[] = []): string[] => names.map((n) => `\`${n}\``);
   return [
-    ...said("Where PyTorch's exporter makes no model:", ({ reference, exporter }) => {
-      const model = reference.models[exporter];
-      return model && "failed" in model ? [escaped(model.failed)] : [];
+    ...said("Where PyTorch's exporter makes no model:", ({ model, exporter }) => {
+      const made = model.made[exporter];
+      return made && "failed" in made ? [escaped(made.failed)] : [];
     }),
     ...said("Constants of a model that are trained though they are no parameters of PyTorch's:", (l) =>
       quoted(l.comparison?.alsoTrained),
     ),
     ...said("Parameters of PyTorch's that the exported model does not hold:", (l) =>
-      quoted(exportedOf(l)?.notHeld),
+      quoted(madeOf(l)?.notHeld),
     ),
-    ...said("Parameters whose gradient is zero, and nothing but rounding in float32:", (l) =>
-      quoted(zeros(l.comparison?.frozen.gradients ?? [])),
-    ),
+    ...zeros(lines),
   ];
 }
 
-function zeros(errors: readonly GradientError[]): string[] {
-  return errors.filter((e) => e.zero).map((e) => e.of);
+function zeros(lines: readonly Line[]): string[] {
+  const counts = lines.flatMap(({ model, exporter, comparison }) => {
+    const all = comparison?.frozen.gradients ?? [];
+    const none = all.filter((g) => g.zero);
+    return none.length > 0
+      ? [`${model.name} (${exporter}) ${none.length}, such as \`${(none[0] as GradientError).of}\``]
+      : [];
+  });
+  return counts.length > 0 ? ["", `Parameters whose gradient is zero: ${counts.join("; ")}.`] : [];
 }
 
 function rendered(heads: readonly string[], rows: readonly (readonly string[])[]): string {
