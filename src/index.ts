@@ -1,5 +1,17 @@
 // Public names of onnx-distill in Node; no logic.
 
+export type { AnalysisTap, NeuronChoice } from "./analysis/analysis-taps.ts";
+export type { ProfileComparison } from "./analysis/compare-profiles.ts";
+export {
+  type AnalyzedSide,
+  type AnalyzedTap,
+  type AnalyzeOptions,
+  analyzeSelectivity,
+  type ChosenNeuron,
+  type SelectivityAnalysis,
+} from "./analysis/selectivity.ts";
+export type { NeuronProfile } from "./analysis/tap-profile.ts";
+export type { Excitation } from "./analysis/top-samples.ts";
 export type { DType, Shape, Tensor, TensorType } from "./base/tensor.ts";
 export { tensor } from "./base/tensor.ts";
 export { arrayDataset, split, subset } from "./data/array-dataset.ts";

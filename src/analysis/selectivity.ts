@@ -1,5 +1,6 @@
 // What the neurons of one model, or of a teacher and its student, respond to, over a data set: runs the models batch by
 // batch and keeps what tap-profile.ts keeps. Draws and prints nothing.
+import { checkKeys } from "../base/errors.ts";
 import { randomFor } from "../base/random.ts";
 import type { Shape, Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -29,7 +30,8 @@ export interface AnalyzeOptions {
   /** The model, or, beside a student, its teacher. */
   readonly model: Model;
   readonly student?: Model | undefined;
-  readonly runtime: Runtime;
+  /** Default: ONNX Runtime on Node's CPU. */
+  readonly runtime?: Runtime | undefined;
   readonly dataset: Dataset;
   /** Default: good places of the model (those that `inspect` marks), or pairs of such. */
   readonly taps?: readonly AnalysisTap[] | undefined;
@@ -79,6 +81,11 @@ export interface SelectivityAnalysis {
   readonly notes: readonly string[];
 }
 
+const optionNames = [
+  ...["model", "student", "runtime", "dataset", "taps", "neurons", "samples", "batch", "seed"],
+  ...["excited", "logits", "onProgress"],
+];
+
 type Role = "teacher" | "student";
 
 /** Neurons looked at closely where nobody says. */
@@ -88,17 +95,24 @@ const keptRows = 2048;
 const keptNumbers = 2 ** 22;
 
 /**
- * Runs the models over the data set once and tells what each neuron of each tap responds to.
+ * Runs the models over the data set once, batch by batch, and tells what each neuron of each tap responds to: its score by every
+ * selectivity metric, its mean response to each class, the share of rows (samples, times positions) in which it is active, the
+ * samples that excite it most. A [N, C] value has C neurons, [N, T, C] C neurons at T positions, [N, C, H, W] C neurons at H·W.
+ * Scores are over all rows, but for "relative-sparsity" and "population-sparseness", which are over 2048 of them. With a
+ * student, both sides are brought to one form first and their neurons are compared. Memory does not grow with the samples.
  *
  * Errors: E_NAME for taps or neurons that do not exist, E_SHAPE for values without neurons or whose forms do not fit,
- * E_DATA where model and data do not fit or nothing can be tapped, E_NOT_FINITE for NaN in a tap.
+ * E_MODEL where no tap is named and none is found, E_DATA where model and data do not fit, E_NOT_FINITE for NaN in a tap,
+ * E_OPTION for an option that does not exist.
  *
  * @example
- * const { taps } = await analyzeSelectivity({ model, runtime, dataset });
+ * const { taps } = await analyzeSelectivity({ model: await readModelFile("teacher.onnx"), dataset });
  * taps[0].teacher.profile.dead; // numbers of the dead neurons
  */
 export async function analyzeSelectivity(o: AnalyzeOptions): Promise<SelectivityAnalysis> {
-  const { dataset, runtime, seed = 1, neurons = [] } = o;
+  checkKeys("analyzeSelectivity", o, optionNames);
+  const { dataset, seed = 1, neurons = [] } = o;
+  const runtime = o.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
   const teacher = await openTapped(o.model, runtime, dataset, o.logits);
   const student = o.student && (await openTapped(o.student, runtime, dataset));
   const taps = o.taps?.length ? o.taps : foundTaps(teacher, student);

@@ -2,6 +2,7 @@
 // log, scores the neurons of the taps. Draws nothing (render-report.ts) and prints nothing. For Node.
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { type MeasuredSelectivity, measureSelectivity } from "../analysis/measure-selectivity.ts";
 import { subset } from "../data/array-dataset.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
@@ -13,7 +14,6 @@ import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { RunFolder } from "../train/run-folder.ts";
-import { type MeasuredSelectivity, measureSelectivity } from "../train/selectivity.ts";
 import type { FormedTap } from "../train/taps.ts";
 import type {
   Confusion,

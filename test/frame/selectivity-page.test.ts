@@ -1,7 +1,9 @@
 // docs/selectivity.md against the code: it names every metric and every word of the options, and its example runs.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import { demoRecipe } from "../../src/cli/demo-recipe.ts";
+import { analyzeSelectivity, openDataset, readModelFile } from "../../src/index.ts";
 import * as api from "../../src/strategies/index.ts";
 import {
   selectivityDistances,
@@ -35,4 +37,23 @@ it("names every word that the options take", () => {
 it("its example runs, and its loss is a number", async () => {
   const [example] = tsBlocks(text);
   await runExample(`${example}\nloss >= 0; // => true\nstrategy.match; // => "rank"`, api);
+});
+
+it("its look into a model runs as it is written", async () => {
+  const example = tsBlocks(text).find((code) => code.includes("analyzeSelectivity")) as string;
+  const model = await readModelFile(join(import.meta.dirname, "../../assets/fashion-mnist/teacher.onnx"));
+  const { data, mean, std } = demoRecipe;
+  const dataset = await openDataset(data, { split: "test", mean, std });
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  try {
+    await runExample(example, { analyzeSelectivity }, { model, dataset });
+    expect(log.mock.calls.length).toBeGreaterThan(0);
+    for (const [, neurons, , selective, response] of log.mock.calls)
+      expect([selective.length, response.length]).toEqual([neurons, 10 * neurons]);
+  } finally {
+    log.mockRestore();
+  }
+  await expect(analyzeSelectivity({ model, dataset, sample: 1 } as never)).rejects.toThrow(
+    /^analyzeSelectivity: unknown option "sample"/,
+  );
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { measureSelectivity } from "../../src/analysis/measure-selectivity.ts";
 import { formatBytes } from "../../src/base/format.ts";
 import { sizeOf, type Tensor } from "../../src/base/tensor.ts";
 import { batchOrder } from "../../src/data/batches.ts";
@@ -17,7 +18,6 @@ import {
   selectivityScores,
 } from "../../src/strategies/index.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
-import { measureSelectivity } from "../../src/train/selectivity.ts";
 import { bars, collect, only } from "./helpers.ts";
 
 /** One convolution of the given stride: "map" is [N, 6, 16/stride, 16/stride]. */

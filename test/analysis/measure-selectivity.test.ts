@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { measureSelectivity } from "../../src/analysis/measure-selectivity.ts";
 import { tensor } from "../../src/base/tensor.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { Graph, ints } from "../../src/graph/graph.ts";
@@ -7,7 +8,6 @@ import { readModel } from "../../src/onnx/read-model.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { Matrix, SelectivityMetric, selectivityScores } from "../../src/strategies/index.ts";
-import { measureSelectivity } from "../../src/train/selectivity.ts";
 import { testRandom } from "../gradient-checker.ts";
 
 /** A map [n, 3, 2, 2], a sequence [n, 4, 3] of the same numbers, a vector [n, 12], and an integer. */
