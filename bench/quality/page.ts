@@ -30,11 +30,7 @@ for (const name of Object.keys(studies)) {
     results: RowResult[];
   };
   mkdirSync(here("./results"), { recursive: true });
-  const lines = results.map((r) => `    ${JSON.stringify(r)}`).join(",\n");
-  writeWhole(
-    here(`./results/${name}.json`),
-    `{\n  "metric": "${metric}",\n  "results": [\n${lines}\n  ]\n}\n`,
-  );
+  writeWhole(here(`./results/${name}.json`), `${JSON.stringify({ metric, results }, null, 2)}\n`);
   console.log(`${name}: ${results.length} runs`);
 }
 writeWhole(page, text);

@@ -1,7 +1,7 @@
 // The quality studies: each is one call of `onnx-distill compare`, its seeds divided among processes of one thread each.
 //
 //   npm run build && npx tsx bench/quality/prepare.ts && npx tsx bench/quality/run.ts [names of studies] [--jobs 2]
-//                                                                                     [--first-seed 0] [--seeds n] [--out …]
+//                                                                                     [--first-seed n] [--seeds n] [--out …]
 //
 // Without names, all of them. Runs that are there are kept, so that an interrupted study goes on.
 // `npx tsx bench/quality/page.ts` then writes the tables of docs/quality.md.
@@ -19,7 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     jobs: { type: "string", default: "2" },
     seeds: { type: "string" },
-    "first-seed": { type: "string", default: "0" },
+    "first-seed": { type: "string" },
     out: { type: "string", default: fileURLToPath(new URL("./runs", import.meta.url)) },
   },
 });
@@ -28,7 +28,7 @@ if (unknown) throw new Error(`no study "${unknown}"; there are ${Object.keys(stu
 
 for (const name of positionals.length > 0 ? positionals : Object.keys(studies)) {
   const study = studies[name] as Study;
-  const firstSeed = Number(values["first-seed"]);
+  const firstSeed = Number(values["first-seed"] ?? study.firstSeed ?? 0);
   const seeds = Number(values.seeds ?? study.seeds);
   const jobs = Math.min(Number(values.jobs), seeds);
   const out = join(values.out, name);
