@@ -12,6 +12,12 @@ const scaling = { mean, std };
 const began = performance.now();
 let firstStep = Number.NaN;
 const ends: number[] = [];
+/** Processor seconds so far. */
+const used = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+const usedAtEnds: number[] = [];
 for await (const event of distill({
   student: demoRecipe.student(0),
   teacher: demoRecipe.teacher,
@@ -32,15 +38,19 @@ for await (const event of distill({
   runtime: createNodeRuntime({ threads }),
 })) {
   if (event.type === "step" && Number.isNaN(firstStep)) firstStep = (performance.now() - began) / 1000;
-  if (event.type === "evaluation" && event.who === "student") ends.push((performance.now() - began) / 1000);
+  if (event.type === "evaluation" && event.who === "student") {
+    ends.push((performance.now() - began) / 1000);
+    usedAtEnds.push(used());
+  }
 }
-const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+const perEpoch = (at: readonly number[]): number => (at.at(-1)! - at[0]!) / (at.length - 1);
 console.log(
   JSON.stringify({
     seconds: ends.at(-1),
     firstStep,
-    perEpoch: (ends.at(-1)! - ends[0]!) / (ends.length - 1),
-    cpu: (userCPUTime + systemCPUTime) / 1e6,
-    megabytes: maxRSS / 1024,
+    perEpoch: perEpoch(ends),
+    cpu: used(),
+    cpuPerEpoch: perEpoch(usedAtEnds),
+    megabytes: process.resourceUsage().maxRSS / 1024,
   }),
 );

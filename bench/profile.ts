@@ -46,7 +46,7 @@ export async function profileStep(
   compiled: CompiledStep,
   feeds: Readonly<Record<string, Tensor>>,
   threads: number,
-  runs = 10,
+  runs = 20,
 ): Promise<Profile> {
   const folder = mkdtempSync(join(tmpdir(), "onnx-distill-profile-"));
   try {
@@ -80,7 +80,7 @@ export async function profileStep(
 const toOrt = (t: Tensor): ort.Tensor =>
   new ort.Tensor(t.dtype as "float32", t.data as Float32Array, [...t.dims]);
 
-/** A node's time is the median over the runs: what else the machine does falls on few of them. */
+/** A node's time is the least over the runs: on a shared machine the nearest to what it takes alone. */
 function summed(events: readonly ProfileEvent[], runs: number): Profile {
   const times = new Map<string, { durations: number[]; event: ProfileEvent }>();
   for (const event of events) {
@@ -95,7 +95,7 @@ function summed(events: readonly ProfileEvent[], runs: number): Profile {
   for (const [name, { durations, event }] of times) {
     const node = name.replace(/_kernel_time$/, "");
     const op = event.args?.op_name ?? "?";
-    const ms = spreadOf(durations.slice(-runs)).median / 1000;
+    const ms = spreadOf(durations.slice(-runs)).best / 1000;
     const { gflop, megabytes } = workOf(op, event);
     const known = ops.get(op) ?? { op, ms: 0, calls: 0, gflop: 0, megabytes: 0 };
     ops.set(op, {
@@ -128,7 +128,7 @@ function workOf(op: string, { args }: ProfileEvent): { gflop: number; megabytes:
     if (op === "Conv") return sizeOf(w.slice(1));
     if (op === "ConvTranspose") return (sizeOf(a) * sizeOf(w.slice(1))) / sizeOf(y);
     // A product [batch, M, K] · [batch or 1, K, N].
-    if (["MatMul", "FusedMatMul", "Gemm"].includes(op))
+    if (["MatMul", "FusedMatMul", "Gemm", "FusedGemm"].includes(op))
       return Math.sqrt((sizeOf(a) * sizeOf(w)) / sizeOf(y) / sizeOf(w.slice(0, -2)));
     return 0;
   };

@@ -5,7 +5,8 @@
 //                    [--no-profile] [--out bench/results]
 //
 // Without names, all of them. PyTorch is measured where it is found: the interpreter in ONNX_DISTILL_PYTHON, or python3;
-// TensorFlow.js and jax-js where `npm install` has been run in bench/. Each result is a JSON file;
+// TensorFlow.js and jax-js where `npm install` has been run in bench/. ONNX_DISTILL_CLOCK=cpu
+// measures processor time, for machines that others use as well (with --threads 1). Each result is a JSON file;
 // `npx tsx bench/table.ts` writes them into docs/performance.md.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -15,12 +16,12 @@ import { createNodeRuntime } from "../src/runtime/ort-node.ts";
 import { writeWhole } from "../src/train/run-folder.ts";
 import { ceilings as plainWork } from "./ceilings.ts";
 import { classCall, classSizes, classTypes } from "./classes.ts";
-import { interleave, machine, type Side, type Spread, spreadOf, timed } from "./measure.ts";
+import { clock, interleave, machine, type Side, type Spread, spreadOf, timed } from "./measure.ts";
 import { type NodeKind, nodeCounts, nodeKinds, partsOf } from "./nodes.ts";
 import { Peer, runPython, runScript } from "./peer.ts";
 import { type Profile, profileStep } from "./profile.ts";
 import { makeWorkload } from "./workload.ts";
-import { type WorkloadName, type WorkloadSpec, workloads } from "./workloads.ts";
+import { resnetStudent, type WorkloadName, type WorkloadSpec, workloads } from "./workloads.ts";
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -211,22 +212,28 @@ async function demo(): Promise<void> {
   save("demo", { title: `the distilled half of the demo, ${epochs} epochs`, figures, ...about() });
 }
 
-/** The student's step by batch and by threads. */
+/** The student's step by batch, by width of its first stage, and by threads. */
 async function scaling(): Promise<void> {
   console.log("\nscaling: the resnet student's step, milliseconds");
-  const rows: { batch: number; threads: number; ms: number }[] = [];
-  for (const batch of [16, 32, 64, 128, 256, 512])
-    for (const count of [1, 2]) {
-      const workload = await makeWorkload(workloads.resnet, createNodeRuntime({ threads: count }), batch);
+  const rows: { batch: number; width: number; threads: number; ms: number }[] = [];
+  const sizes = [
+    ...[16, 32, 64, 128, 256, 512].map((batch) => ({ batch, width: 16 })),
+    ...[8, 32].map((width) => ({ batch: 64, width })),
+  ];
+  // Processor time does not tell what a second thread gains.
+  for (const { batch, width } of sizes)
+    for (const count of clock === "cpu" ? [1] : [1, 2]) {
+      const spec = { ...workloads.resnet, student: () => resnetStudent(width) };
+      const workload = await makeWorkload(spec, createNodeRuntime({ threads: count }), batch);
       const side = { [ours]: timed(() => workload.student()) };
       const { median } = (await interleave(side, { rounds: 3, perRound: 3, warmUp: 3 }))[ours]!;
       await workload.release();
-      rows.push({ batch, threads: count, ms: median });
+      rows.push({ batch, width, threads: count, ms: median });
       console.log(
-        `  batch ${String(batch).padStart(3)}, ${count} threads  ${median.toFixed(1).padStart(7)}  ${((1000 * batch) / median).toFixed(0)} samples/s`,
+        `  batch ${String(batch).padStart(3)}, width ${String(width).padStart(2)}, ${count} threads  ${median.toFixed(1).padStart(7)}  ${((1000 * batch) / median).toFixed(0)} samples/s`,
       );
     }
-  save("scaling", { title: "the resnet student's step by batch and threads", rows, ...about() });
+  save("scaling", { title: "the resnet student's step by batch, width and threads", rows, ...about() });
 }
 
 /** What a student costs before it trains, by its number of nodes: the least of three, after one to warm up. */

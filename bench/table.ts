@@ -1,5 +1,6 @@
 // Writes what `npm run bench` found into docs/performance.md: each `<!-- name -->` … `<!-- /name -->` there gets the table of
-// that name, the words around stay. `npx tsx bench/table.ts [folder of results]`.
+// that name, the words around stay. `npx tsx bench/table.ts [folder of results [suffix]]`: with a suffix, those called
+// `<!-- name/suffix -->`, as far as there are any, for a second set of results.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +9,7 @@ import type { Profile } from "./profile.ts";
 import { workloads } from "./workloads.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const folder = process.argv[2] ?? here("./results");
+const [folder = here("./results"), suffix] = process.argv.slice(2);
 const page = here("../docs/performance.md");
 const ours = "onnx-distill";
 
@@ -29,6 +30,9 @@ function read(name: string): Result | undefined {
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Result) : undefined;
 }
 
+/** Whether it was measured by processor time. */
+const onProcessor = (result: Result | undefined): boolean => result?.machine.clock === "cpu";
+
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map((_, i) => (i === 0 ? "---" : "---:")), ...rows]
     .map((r) => `| ${r.join(" | ")} |`)
@@ -40,8 +44,12 @@ function short(value: number): string {
   return value.toFixed(decimals);
 }
 
-const spread = ({ median, quartiles: [low, high] }: Spread): string =>
-  `${short(median)} (${short(low)}–${short(high)})`;
+const spread = ({ median, quartiles: [low, high], best }: Spread): string =>
+  `${short(median)} (${short(low)}–${short(high)}), ${short(best)}`;
+
+/** How many times our speed is theirs, by medians and by the quickest repetitions. */
+const relation = (theirs: Spread, own: Spread): string =>
+  `${(theirs.median / own.median).toFixed(2)}, ${(theirs.best / own.best).toFixed(2)} ×`;
 
 /** Names of the parts of a step, in words. */
 const partTitles: Readonly<Record<string, string>> = {
@@ -59,11 +67,9 @@ function timesTable(name: string): string | undefined {
   const rows = Object.entries(result.times).map(([part, times]) => [
     partTitles[part] ?? part,
     ...sides.map((s) => (times[s] ? spread(times[s]) : "")),
-    ...peers.map((s) =>
-      times[s] && times[ours] ? `${(times[s].median / times[ours].median).toFixed(2)} ×` : "",
-    ),
+    ...peers.map((s) => (times[s] && times[ours] ? relation(times[s], times[ours]) : "")),
   ]);
-  return table(["ms, median (quartiles)", ...sides, ...peers.map((s) => `ours to ${s}`)], rows);
+  return table(["ms: median (quartiles), quickest", ...sides, ...peers.map((s) => `ours to ${s}`)], rows);
 }
 
 /** Ours and PyTorch's dearest ops side by side, ours with what they have to compute or to move. */
@@ -87,41 +93,47 @@ function profileTable(name: string): string | undefined {
     ...(own[i] ?? ["", "", ""]),
     ...(peer[i] ?? ["", ""]),
   ]);
-  return table([`our ops (${short(total)} ms in all)`, "ms", "work and rate", "PyTorch's ops", "ms"], rows);
+  const width = peer.length > 0 ? 5 : 3;
+  const head = [`our ops (${short(total)} ms in all)`, "ms", "work and rate", "PyTorch's ops", "ms"];
+  return table(
+    head.slice(0, width),
+    rows.map((r) => r.slice(0, width)),
+  );
 }
 
 /** How many times PyTorch's throughput, against what was aimed at. */
 function ratios(): string | undefined {
   const rows: string[][] = [];
-  const row = (what: string, ratio: number | undefined, goal: string): void => {
-    if (ratio !== undefined) rows.push([what, `${ratio.toFixed(2)} ×`, goal]);
+  const row = (what: string, theirs: Spread | undefined, own: Spread | undefined, aim: string): void => {
+    if (theirs && own) rows.push([what, relation(theirs, own), aim]);
   };
-  const ratio = (name: string, peerPart: string, part = peerPart, peer = "PyTorch eager") => {
+  const step = (what: string, name: string, theirs: string, own: string, aim = "") => {
     const times = read(name)?.times;
-    const [theirs, own] = [times?.[peerPart]?.[peer], times?.[part]?.[ours]];
-    return theirs && own ? theirs.median / own.median : undefined;
+    row(what, times?.[theirs]?.["PyTorch eager"], times?.[own]?.[ours], aim);
   };
-  row("1 ResNet, everything", ratio("resnet", "whole"), "≥ 1.0");
-  row("1 ResNet, everything, our teacher kept and PyTorch's not", ratio("resnet", "whole", "kept"), "≥ 3");
-  row("1 ResNet, everything, teacher kept on both sides", ratio("resnet", "kept"), "");
-  row("1 ResNet, the student's step alone", ratio("resnet", "student"), "");
+  step("1 ResNet, everything", "resnet", "whole", "whole", "≥ 1.0");
+  step("1 ResNet, everything, our teacher kept and PyTorch's not", "resnet", "whole", "kept", "≥ 3");
+  step("1 ResNet, everything, teacher kept on both sides", "resnet", "kept", "kept");
+  step("1 ResNet, the student's step alone", "resnet", "student", "student");
   const demo = read("demo")?.figures;
-  const each = (side: string) => demo?.[side]?.perEpoch;
-  const [own, asked, kept] = [ours, "PyTorch, teacher at each step", "PyTorch, teacher's outputs kept"].map(
-    each,
-  );
-  row("2 demo, seconds per epoch, PyTorch's teacher at each step", asked && own && asked / own, "≥ 0.8");
-  row("2 demo, seconds per epoch, teacher kept on both sides", kept && own && kept / own, "");
-  row("3 ViT, everything", ratio("vit", "whole"), "≥ 0.8");
-  row("3 BERT, everything", ratio("bert", "whole"), "≥ 0.8");
-  row("4 MLP, everything", ratio("mlp", "whole"), "≥ 0.8");
-  for (const part of Object.keys(read("classes")?.times ?? {}))
-    row(`5 classes, ${part}`, ratio("classes", part, part, "PyTorch autograd"), "≥ 2");
+  const epoch = onProcessor(read("demo")) ? "cpuPerEpoch" : "perEpoch";
+  const demoRow = (what: string, side: string, aim: string): void => {
+    const [theirs, own] = [demo?.[side]?.[epoch], demo?.[ours]?.[epoch]];
+    if (theirs && own) rows.push([what, `${(theirs / own).toFixed(2)} ×`, aim]);
+  };
+  demoRow("2 demo, an epoch, PyTorch's teacher at each step", "PyTorch, teacher at each step", "≥ 0.8");
+  demoRow("2 demo, an epoch, teacher kept on both sides", "PyTorch, teacher's outputs kept", "");
+  step("3 ViT, everything", "vit", "whole", "whole", "≥ 0.8");
+  step("3 BERT, everything", "bert", "whole", "whole", "≥ 0.8");
+  step("4 MLP, everything", "mlp", "whole", "whole", "≥ 0.8");
+  for (const [part, times] of Object.entries(read("classes")?.times ?? {}))
+    row(`5 class, ${part}`, times["PyTorch autograd"], times[ours], "≥ 2");
   const others = read("javascript")?.times?.student ?? {};
-  for (const [side, { median }] of Object.entries(others))
-    if (side !== ours && others[ours])
-      row(`1 student's step, to ${side}`, median / others[ours].median, "≥ 20");
-  return rows.length > 0 ? table(["workload", "our speed", "aim"], rows) : undefined;
+  for (const [side, theirs] of Object.entries(others))
+    if (side !== ours) row(`1 ResNet, the student's step, to ${side}`, theirs, others[ours], "≥ 20");
+  return rows.length > 0
+    ? table(["workload", "our speed, by medians, by the quickest", "aim"], rows)
+    : undefined;
 }
 
 function memory(): string | undefined {
@@ -138,26 +150,37 @@ function memory(): string | undefined {
 function demo(): string | undefined {
   const figures = read("demo")?.figures;
   if (!figures) return undefined;
+  const titles: Record<string, string> = {
+    perEpoch: "s per epoch",
+    seconds: "s in all",
+    firstStep: "s to first step",
+    cpuPerEpoch: "CPU s per epoch",
+    cpu: "CPU s in all",
+  };
+  // On a machine that others use as well, time on the wall says nothing.
+  const columns = Object.keys(titles).filter((key) => !onProcessor(read("demo")) || key.startsWith("cpu"));
   const rows = Object.entries(figures).map(([side, f]) => [
     side,
-    ...["perEpoch", "seconds", "cpu", "firstStep"].map((key) => short(f[key] as number)),
+    ...columns.map((key) => short(f[key] as number)),
     (f.megabytes as number).toFixed(0),
   ]);
-  return table(["", "s per epoch", "s in all", "CPU s", "s to first step", "peak MiB"], rows);
+  return table(["", ...columns.map((key) => titles[key] as string), "peak MiB"], rows);
 }
 
 function scaling(): string | undefined {
-  const rows = read("scaling")?.rows as { batch: number; threads: number; ms: number }[] | undefined;
+  const rows = read("scaling")?.rows as
+    | { batch: number; width: number; threads: number; ms: number }[]
+    | undefined;
   if (!rows) return undefined;
-  const batches = [...new Set(rows.map((r) => r.batch))];
   const counts = [...new Set(rows.map((r) => r.threads))];
+  const sizes = new Map(rows.map((r) => [`${r.batch}, ${r.width}-${2 * r.width}-${4 * r.width}`, r]));
   return table(
-    ["batch", ...counts.flatMap((c) => [`ms, threads: ${c}`, "samples/s"])],
-    batches.map((batch) => [
-      String(batch),
+    ["batch, widths", ...counts.flatMap((c) => [`ms, threads: ${c}`, "samples/s"])],
+    [...sizes].map(([title, { batch, width }]) => [
+      title,
       ...counts.flatMap((c) => {
-        const ms = rows.find((r) => r.batch === batch && r.threads === c)?.ms ?? Number.NaN;
-        return [short(ms), ((1000 * batch) / ms).toFixed(0)];
+        const found = rows.find((r) => r.batch === batch && r.width === width && r.threads === c);
+        return found ? [short(found.ms), ((1000 * batch) / found.ms).toFixed(0)] : ["", ""];
       }),
     ]),
   );
@@ -179,12 +202,15 @@ function ceilings(): string | undefined {
 function machine(): string | undefined {
   const found = read("resnet");
   if (!found) return undefined;
-  const { cpu, cores, memoryGiB, os, node, threads, torch } = found.machine;
+  const { cpu, cores, memoryGiB, os, node, threads, torch, load } = found.machine;
+  const how = onProcessor(found)
+    ? `times are processor time with threads: ${threads} on every side, because others used the machine as well (load ${short(load as number)})`
+    : `${threads} threads on every side, load ${short(load as number)}`;
   const others = Object.entries(read("javascript")?.versions ?? {}).map(([name, v]) => `${name} ${v}`);
   const runtime = JSON.parse(readFileSync(here("../node_modules/onnxruntime-node/package.json"), "utf8")) as {
     version: string;
   };
-  return `Measured on ${found.date.slice(0, 10)}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}; ${threads} threads on every side. Node ${String(node).slice(1)}, onnxruntime-node ${runtime.version}, PyTorch ${torch}${others.length > 0 ? `, ${others.join(", ")}` : ""}.`;
+  return `Measured on ${found.date.slice(0, 10)}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}; ${how}. Node ${String(node).slice(1)}, onnxruntime-node ${runtime.version}, PyTorch ${torch}${others.length > 0 ? `, ${others.join(", ")}` : ""}.`;
 }
 
 const pieces: Record<string, string | undefined> = {
@@ -205,8 +231,10 @@ const pieces: Record<string, string | undefined> = {
 };
 let text = readFileSync(page, "utf8");
 for (const [name, piece] of Object.entries(pieces)) {
-  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const title = suffix ? `${name}/${suffix}` : name;
+  const [open, close] = [`<!-- ${title} -->`, `<!-- /${title} -->`];
   const [begin, end] = [text.indexOf(open), text.indexOf(close)];
+  if (suffix && begin < 0) continue;
   if (begin < 0 || end < begin) throw new Error(`${page} has no ${open} … ${close}`);
   if (piece) text = `${text.slice(0, begin + open.length)}\n${piece}\n${text.slice(end)}`;
   else console.log(`no result for ${name}: its table stays as it is`);

@@ -31,6 +31,10 @@ const perceptron = (name: string, ...widths: readonly number[]): Model =>
     sequential(...widths.flatMap((w) => [linear(w), relu()]), linear(10)),
   );
 
+/** One block a stage, the first of the given width. */
+export const resnetStudent = (width: number): Model =>
+  resnet({ ...images, widths: [width, 2 * width, 4 * width], blocks: 1, name: "student" });
+
 export const workloads = {
   resnet: {
     title:
@@ -38,7 +42,7 @@ export const workloads = {
     batch: 64,
     classes: images.classes,
     teacher: () => resnet({ ...images, widths: [32, 64, 128], blocks: 3, name: "teacher" }),
-    student: () => resnet({ ...images, widths: [16, 32, 64], blocks: 1, name: "student" }),
+    student: () => resnetStudent(16),
     inputs: (batch) => noise([batch, 3, 32, 32]),
     tap: "features",
   },

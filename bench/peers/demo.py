@@ -40,7 +40,7 @@ def main():
     if cached:
         parts = [ask(x) for x in images.split(recipe.BATCH)]
         logits, features = (torch.cat(p).clone() for p in zip(*parts))
-    ends, first = [], None
+    ends, used, first = [], [], None
     for _ in range(epochs):
         student.train()
         order = torch.randperm(len(images))
@@ -57,6 +57,7 @@ def main():
             first = first or time.perf_counter() - began
         recipe.accuracy(student, *test)
         ends.append(time.perf_counter() - began)
+        used.append(time.process_time())
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -65,6 +66,7 @@ def main():
                 "firstStep": first,
                 "perEpoch": (ends[-1] - ends[0]) / (len(ends) - 1),
                 "cpu": usage.ru_utime + usage.ru_stime,
+                "cpuPerEpoch": (used[-1] - used[0]) / (len(used) - 1),
                 "megabytes": usage.ru_maxrss / 1024,
             }
         )
