@@ -282,6 +282,6 @@ function asTable({ rows }: Comparison, figures: Figures): string {
 }
 
 function commandOf({ json: _json, resume: _resume, ...flags }: CompareFlags): string {
-  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  const given = Object.entries(asTyped(flags)).filter(([, value]) => value !== undefined);
   return ["onnx-distill compare", ...given.map(([key, value]) => spell(key, value))].join(" ");
 }

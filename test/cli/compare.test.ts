@@ -23,7 +23,9 @@ describe("compare", () => {
       230,
     );
     expect(readFileSync(join(at("out"), "compare.md"), "utf8")).toMatch(/^\| {2}\| validation \(%\)/m);
-    expect(readFileSync(join(at("out"), "compare.html"), "utf8")).toMatch(/^<!doctype html>/);
+    const page = readFileSync(join(at("out"), "compare.html"), "utf8");
+    expect(page).toMatch(/^<!doctype html>/);
+    expect(page, "an option that was not typed, and does not exist").not.toContain("--nesterov");
 
     // One run is lost half-way; the others are not trained again.
     rmSync(join(at("out"), "runs/kd/seed-1/result.json"));
