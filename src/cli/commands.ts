@@ -13,17 +13,11 @@ export function addEval(program: Command, run: RunBody): void {
       "Measures a model by the metrics of its task (of a classification top-1 and top-5 accuracy, loss, and recall of each class), its time per sample, and how far it agrees with a teacher.",
     )
     .argument("<model>", "the .onnx file to measure");
-  for (const o of dataOptions(
+  addData(
+    command,
     "what to measure on: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels",
-  ))
-    command.addOption(o);
+  );
   command
-    .addOption(
-      choice("--split <part>", "which part of the data (default: test where there is one, else all)", [
-        "train",
-        "test",
-      ]),
-    )
     .addOption(option("--teacher <model>", "an .onnx file: how far both agree is measured, too"))
     .addOption(
       option(
@@ -49,6 +43,17 @@ Examples:
     .action((model: string, flags) =>
       run(async (io) => (await import("./eval.ts")).evalCommand(model, flags, io)),
     );
+}
+
+/** The options of data that a model is looked at on. */
+function addData(command: Command, text: string): void {
+  for (const o of dataOptions(text)) command.addOption(o);
+  command.addOption(
+    choice("--split <part>", "which part of the data (default: test where there is one, else all)", [
+      "train",
+      "test",
+    ]),
+  );
 }
 
 export function addInspect(program: Command, run: RunBody): void {
@@ -99,17 +104,11 @@ export function addSelectivity(program: Command, run: RunBody): void {
     )
     .argument("<model>", "the .onnx file; with a student, its teacher")
     .argument("[student]", "an .onnx file to compare with it");
-  for (const o of dataOptions(
+  addData(
+    command,
     "what to respond to: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels; labels are used where there are any, otherwise the model's predictions",
-  ))
-    command.addOption(o);
+  );
   command
-    .addOption(
-      choice("--split <part>", "which part of the data (default: test where there is one, else all)", [
-        "train",
-        "test",
-      ]),
-    )
     .addOption(
       option(
         "--tap <[name=]value>",
