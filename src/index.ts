@@ -63,4 +63,5 @@ export {
 } from "./train/evaluate-strategy.ts";
 export type { DistillEvent } from "./train/events.ts";
 export type { DistillOptions, Tap } from "./train/options.ts";
+export { SharedTeacherOutputs, type SharedTeacherOutputsOptions } from "./train/shared-teacher-outputs.ts";
 export type { TeacherFunction, TeacherOutputs } from "./train/teacher.ts";

@@ -11,17 +11,17 @@ import {
   type Figures,
   signed,
 } from "../compare/comparison-table.ts";
-import { split } from "../data/array-dataset.ts";
-import type { Dataset } from "../data/dataset.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { type MetricKey, metricSpecs } from "../tasks/metrics.ts";
 import { distill } from "../train/distill.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { writeWhole } from "../train/run-folder.ts";
+import { SharedTeacherOutputs } from "../train/shared-teacher-outputs.ts";
 import type { CompareFlags } from "./compare-command.ts";
 import { parseRow, type Row } from "./compare-row.ts";
+import { ComparisonData } from "./comparison-data.ts";
 import { type CliIo, exitCodes } from "./io.ts";
-import { type OpenedRun, openRun } from "./open-run.ts";
+import { openRun } from "./open-run.ts";
 import { followRun, jsonLine } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
 import { table } from "./table.ts";
@@ -53,6 +53,8 @@ export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<nu
     throw new DistillError("E_OPTION", "compare needs --out, the folder that everything is written into");
   const { rows: known } = keep(out, { format: 1, validation, monitor, rows }, resume === true);
   const stopper = stopOnSignals(io.signal);
+  const data = new ComparisonData(validation);
+  const teacherOutputs = new SharedTeacherOutputs({ folder: out });
   const results: RowResult[] = [];
   let metric: MetricKey | undefined;
   try {
@@ -65,7 +67,8 @@ export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<nu
             row,
             seed,
             folder,
-            validation,
+            data,
+            teacherOutputs,
             monitor,
             json: json === true,
             io,
@@ -82,6 +85,7 @@ export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<nu
       }
   } finally {
     stopper.dispose();
+    teacherOutputs.close();
   }
   return await conclude(out, io, rows, results, metric as MetricKey, { ...typed, seeds, firstSeed });
 }
@@ -169,7 +173,9 @@ interface OneRun {
   readonly row: Row;
   readonly seed: number;
   readonly folder: string;
-  readonly validation: number;
+  readonly data: ComparisonData;
+  /** Shared by all runs. */
+  readonly teacherOutputs: SharedTeacherOutputs;
   readonly monitor: TrainFlags["monitor"];
   readonly json: boolean;
   readonly io: CliIo;
@@ -179,21 +185,21 @@ interface OneRun {
 /** undefined: interrupted, and saved. */
 async function runOne(o: OneRun): Promise<Found | undefined> {
   const { row, seed, folder } = o;
-  const opened = await openRun({
-    ...(row.flags as TrainFlags & { student: string; data: string }),
-    seed,
-    ...(o.monitor && { monitor: o.monitor }),
-  });
-  const test = testOf(opened, row);
-  // The same samples in every run, whatever its seed.
-  const [chooser, train] = split(opened.data, o.validation, 0);
+  const { training, chooser, test } = await o.data.of(row);
+  const opened = await openRun(
+    {
+      ...(row.flags as TrainFlags & { student: string; data: string }),
+      seed,
+      ...(o.monitor && { monitor: o.monitor }),
+    },
+    { data: training, evaluation: chooser },
+  );
   const begun = existsSync(join(folder, "run.json"));
   const { done } = await followRun(
     distill({
       ...opened.options,
-      data: train,
-      evaluation: chooser,
       out: folder,
+      teacherOutputs: o.teacherOutputs,
       resume: begun,
       signal: o.signal,
     }),
@@ -223,14 +229,6 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
   const found: Found = { metric, result };
   writeWhole(join(folder, "result.json"), `${JSON.stringify(found)}\n`);
   return found;
-}
-
-function testOf(opened: OpenedRun, row: Row): Dataset {
-  if (opened.evaluation) return opened.evaluation;
-  throw new DistillError(
-    "E_DATA",
-    `row "${row.name}": ${row.flags.data} has no test part to report on; give one with --eval-data`,
-  );
 }
 
 async function conclude(

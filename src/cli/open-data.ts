@@ -30,6 +30,14 @@ export async function openTest(path: string, s: Scaling): Promise<Dataset | unde
   }
 }
 
+/** What `--eval-data` names, or the test part of `data`; undefined where there is neither. */
+export const openEvaluation = (
+  data: string,
+  evalData: string | undefined,
+  s: Scaling,
+): Promise<Dataset | undefined> =>
+  evalData === undefined ? openTest(data, s) : openPart(evalData, undefined, s);
+
 /** The named part; without a name the test part, where there is one, and all of it otherwise. */
 export async function openPart(
   path: string,

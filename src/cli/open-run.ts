@@ -8,7 +8,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
-import { openPart, openTest, openTraining } from "./open-data.ts";
+import { openEvaluation, openTraining } from "./open-data.ts";
 import { strategyOf } from "./strategy-options.ts";
 import { parseTaps } from "./tap-option.ts";
 import { taskOf } from "./task-flags.ts";
@@ -24,9 +24,13 @@ export interface OpenedRun {
   readonly options: DistillOptions;
 }
 
-/** `flags` that name a student and data. E_OPTION for options that contradict each other, before anything is opened. */
+/**
+ * `flags` that name a student and data. `given`: the data where it is opened already. E_OPTION for options that contradict
+ * each other, before anything is opened.
+ */
 export async function openRun(
   flags: TrainFlags & { readonly student: string; readonly data: string },
+  given?: { readonly data: Dataset; readonly evaluation: Dataset },
 ): Promise<OpenedRun> {
   const task = taskOf(flags);
   const own = flags.strategy === undefined ? undefined : await loadStrategy(flags.strategy);
@@ -37,11 +41,8 @@ export async function openRun(
   const teacher =
     flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
-  const data = await openTraining(flags.data, flags);
-  const evaluation =
-    flags.evalData === undefined
-      ? await openTest(flags.data, flags)
-      : await openPart(flags.evalData, undefined, flags);
+  const data = given?.data ?? (await openTraining(flags.data, flags));
+  const evaluation = given?.evaluation ?? (await openEvaluation(flags.data, flags.evalData, flags));
   const options: DistillOptions = {
     student,
     teacher: flags.teacher,

@@ -9,17 +9,18 @@ import type { DistillEvent } from "./events.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { metricsAt } from "./run-identity.ts";
+import { teacherKey } from "./teacher-key.ts";
 
 type EvaluationEvent = Extract<DistillEvent, { type: "evaluation" }>;
 
 /** Undefined without a teacher or data to evaluate on. */
-export async function evaluateTeacher({ teacher, options, o }: PreparedRun): Promise<Evaluation | undefined> {
-  if (!teacher || !options.evaluation) return undefined;
-  return evaluate((inputs) => teacher.logits(inputs), options.evaluation, {
-    batch: o.batch,
-    task: o.task,
-    batchAxis: 0,
-  });
+export async function evaluateTeacher(run: PreparedRun): Promise<Evaluation | undefined> {
+  const { teacher, options, o } = run;
+  const { evaluation: data, teacherOutputs: shared } = options;
+  if (!teacher || !data) return undefined;
+  const measure = () =>
+    evaluate((inputs) => teacher.logits(inputs), data, { batch: o.batch, task: o.task, batchAxis: 0 });
+  return shared ? shared.evaluation(data, teacherKey(run, shared), measure) : measure();
 }
 
 export function evaluationEvent(

@@ -12,6 +12,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
+import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { comparesTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
@@ -111,6 +112,8 @@ export interface DistillOptions {
   readonly teacherCacheType?: CacheType | undefined;
   /** Bytes that "auto" keeps in memory; default 2 GiB. */
   readonly teacherCacheBytes?: number | undefined;
+  /** Kept from run to run; default: each run asks for itself. */
+  readonly teacherOutputs?: SharedTeacherOutputs | undefined;
   /** Default: onnxruntime-node. */
   readonly runtime?: Runtime | undefined;
   /** What the runtime is known to have; default "cpu". */
@@ -154,6 +157,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   teacherCache: true,
   teacherCacheType: true,
   teacherCacheBytes: true,
+  teacherOutputs: true,
   runtime: true,
   target: true,
   signal: true,

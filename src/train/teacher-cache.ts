@@ -134,8 +134,10 @@ function fileStore(type: CacheType, length: number, path: string): Store {
 export interface TeacherCache {
   /** What was said of these samples, in the given variant of each. */
   gather(samples: ArrayLike<number>, variant?: number): TeacherOutputs;
-  /** What keeping has saved so far, for a person; undefined while it has saved nothing. */
-  saved(): string | undefined;
+  /** How many samples were asked for to fill it, variants counted. */
+  readonly asked: number;
+  /** How long the teacher took for one of them. */
+  readonly msEach: number;
   close(): void;
 }
 
@@ -190,7 +192,6 @@ export async function* fillCache(o: Filling): AsyncGenerator<number, TeacherCach
     if (!filled) close();
   }
   const msEach = (performance.now() - began) / done;
-  let served = 0;
   const gather = (key: string, samples: ArrayLike<number>, variant: number): Tensor => {
     const { store, each, dims } = stores.get(key) as { store: Store; each: number; dims: readonly number[] };
     const data = new Float32Array(samples.length * each);
@@ -202,17 +203,21 @@ export async function* fillCache(o: Filling): AsyncGenerator<number, TeacherCach
   };
   const tapNames = [...stores.keys()].filter((k) => k !== "");
   return {
-    gather: (samples, variant = 0) => {
-      served += samples.length;
-      return {
-        logits: gather("", samples, variant),
-        taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples, variant)])),
-      };
-    },
-    saved: () =>
-      served <= done
-        ? undefined
-        : `the teacher answered for ${done} samples instead of ${served}, which saved about ${formatDuration(((served - done) * msEach) / 1000)}`,
+    gather: (samples, variant = 0) => ({
+      logits: gather("", samples, variant),
+      taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples, variant)])),
+    }),
+    asked: done,
+    msEach,
     close,
   };
+}
+
+/** What a cache spared a run that asked for `asked` samples and was served `served` ones, for a person; undefined: nothing. */
+export function tellSaved(asked: number, served: number, msEach: number): string | undefined {
+  if (served <= asked) return undefined;
+  const saved = `which saved about ${formatDuration(((served - asked) * msEach) / 1000)}`;
+  return asked === 0
+    ? `the teacher was not asked: what it told an earlier run served for ${served} samples, ${saved}`
+    : `the teacher answered for ${asked} samples instead of ${served}, ${saved}`;
 }

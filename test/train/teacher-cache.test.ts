@@ -5,7 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/base/tensor.ts";
-import { type CachePlan, fillCache, planCache, type TeacherCache } from "../../src/train/teacher-cache.ts";
+import {
+  type CachePlan,
+  fillCache,
+  planCache,
+  type TeacherCache,
+  tellSaved,
+} from "../../src/train/teacher-cache.ts";
 import { bars, cnn, collect, only } from "./helpers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cache-test-"));
@@ -59,13 +65,22 @@ describe.each(["memory", "disk"] as const)("kept in %s", (place) => {
     cache.close();
   });
 
-  it("tells what was saved once something was", async () => {
-    const [cache] = await fill({ place, type: "float32", bytes: 0, folder });
-    expect(cache.saved()).toBeUndefined();
-    for (let i = 0; i < 3; i++) cache.gather([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    expect(cache.saved()).toMatch(/^the teacher answered for 11 samples instead of 33, which saved about \d/);
+  it("counts what was asked for, and how long that took", async () => {
+    const [cache] = await fill({ place, type: "float32", bytes: 0, folder }, 2);
+    expect(cache.asked).toBe(22);
+    expect(cache.msEach).toBeGreaterThan(0);
     cache.close();
   });
+});
+
+it("tells what was saved once something was", () => {
+  expect(tellSaved(11, 11, 1000)).toBeUndefined();
+  expect(tellSaved(11, 33, 1000)).toBe(
+    "the teacher answered for 11 samples instead of 33, which saved about 22 s",
+  );
+  expect(tellSaved(0, 33, 1000)).toBe(
+    "the teacher was not asked: what it told an earlier run served for 33 samples, which saved about 33 s",
+  );
 });
 
 it("leaves no file behind when filling is given up, or the teacher fails", async () => {

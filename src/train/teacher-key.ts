@@ -1,0 +1,18 @@
+// What a run would ask its teacher, as text: two runs over the same data whose keys are equal are told the same, to the bit.
+import { augments } from "./batch-inputs.ts";
+import type { PreparedRun } from "./prepare-run.ts";
+import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
+
+export function teacherKey({ options, o, runtime, taps }: PreparedRun, shared: SharedTeacherOutputs): string {
+  return JSON.stringify({
+    teacher: options.teacher && shared.nameOf(options.teacher),
+    logits: options.teacherLogits,
+    task: [o.task.name, o.taskOptions],
+    runtime: runtime.name,
+    // All taps, also those that are not kept: what else is fetched decides what the runtime fuses, and so the last bits.
+    taps: taps.map(({ name, teacher, forms }) => [name, teacher, forms?.teacher]),
+    batch: o.batch,
+    type: o.teacherCacheType,
+    augment: augments(o) ? [o.augment, o.seed] : [],
+  });
+}
