@@ -49,7 +49,7 @@ export function renderComparison(p: ComparisonPage): string {
       Plot.dot(means, { x: "mean", y: "row", r: 5, fill: "var(--c2)", stroke: "var(--card)" }),
     ],
   });
-  const table = html`<div class="scroll"><table class="figures"><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${comparison.rows.map(
+  const table = html`<div class="scroll"><table class="figures words"><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${comparison.rows.map(
     (row) =>
       html`<tr>${comparisonCells(row, p).map((cell, i) => (i === 0 ? html`<th>${cell}</th>` : html`<td>${cell}</td>`))}</tr>`,
   )}</tbody></table></div>`;

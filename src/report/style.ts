@@ -49,6 +49,8 @@ table{border-collapse:collapse;font-size:.92rem}
 .figures th:first-child{text-align:left;padding-left:0}
 .figures tbody th{font-weight:600}
 .figures tbody tr:last-child>*{border-bottom:0}
+.words tbody th{white-space:normal}
+.words td:last-child{min-width:7.5em;text-align:left;white-space:normal}
 .key{display:inline-block;width:.7em;height:.7em;margin-right:.55em;border-radius:50%}
 .facts th{padding:.28em 1.6em .28em 0;text-align:left;font-weight:500;color:var(--soft);vertical-align:top;white-space:nowrap}
 .facts td{padding:.28em 0;overflow-wrap:anywhere}
