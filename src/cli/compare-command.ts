@@ -18,7 +18,7 @@ export function addCompare(program: Command, run: RunBody): void {
     .command("compare")
     .summary("the same student trained in several ways, over several seeds, and whether they differ")
     .description(
-      "Trains the same student in every row's way from every seed, and says what that shows: means with 95 % intervals, each row held to the first by a paired test over the seeds, in plain words. A part of the training data is held back: it chooses the best step of each run and the row; the test part is evaluated once, at each run's end. Writes compare.json, compare.md and compare.html. Ctrl-C saves; the same command with --resume goes on, also with more rows or seeds.",
+      "Trains the same student in every row's way from every seed, and says what that shows: means with 95 % intervals, each row held to the first by a paired test over the seeds, in plain words. A part of the training data is held back: it chooses the best epoch of each run (--keep last: none) and the row; the test part is evaluated once, at each run's end. Writes compare.json, compare.md and compare.html. Ctrl-C saves; the same command with --resume goes on, also with more rows or seeds.",
     );
   command.optionsGroup("Comparison:");
   command

@@ -80,6 +80,7 @@ export async function openRun(
     checkpointEvery: flags.checkpointEvery,
     logEvery: flags.logEvery,
     monitor: flags.monitor,
+    keep: flags.keep,
     runtime,
   };
   return { student, teacher, data, evaluation, runtime, options };

@@ -5,6 +5,7 @@ import { scheduleNames } from "../optim/schedules.ts";
 import { weightInits } from "../prepare/weight-init.ts";
 import { metricKeys } from "../tasks/metrics.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
+import { keptStudents } from "../train/kept-students.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { outputHelp } from "./output-losses.ts";
@@ -17,7 +18,7 @@ export function addTrain(program: Command, run: RunBody): void {
     .command("train")
     .summary("distil a teacher into a student, or train a student from labels")
     .description(
-      "Trains a student to match a teacher; without --teacher, from labels alone. Writes a run folder with student.onnx (the best by --monitor), report.html, run.json, metrics.jsonl and checkpoints. Ctrl-C saves a checkpoint; --resume continues to the same bits.",
+      "Trains a student to match a teacher; without --teacher, from labels alone. Writes a run folder with student.onnx (the best by --monitor, or the last: --keep), report.html, run.json, metrics.jsonl and checkpoints. Ctrl-C saves a checkpoint; --resume continues to the same bits.",
     );
 
   addTrainingOptions(command);
@@ -148,6 +149,13 @@ export function addTrainingOptions(command: Command): void {
         "--batch-norm <mode>",
         "train: statistics of the batch, running ones updated; frozen: running ones as they are (default: train)",
         ["train", "frozen"],
+      ),
+    )
+    .addOption(
+      choice(
+        "--keep <which>",
+        "the student that the run ends with: the best by --monitor, or the last (default: best)",
+        keptStudents,
       ),
     )
     .addOption(

@@ -6,7 +6,7 @@ import type { OptimizerConfig } from "../optim/index.ts";
 import type { ScheduleName } from "../optim/schedules.ts";
 import type { WeightInit } from "../prepare/weight-init.ts";
 import type { CachePlace, CacheType } from "../train/cache-places.ts";
-import type { Monitor } from "../train/options.ts";
+import type { DistillOptions, Monitor } from "../train/options.ts";
 import type { StrategyFlags } from "./strategy-options.ts";
 
 export interface TrainFlags extends StrategyFlags {
@@ -43,6 +43,7 @@ export interface TrainFlags extends StrategyFlags {
   checkpointEvery?: number;
   logEvery?: number;
   monitor?: Monitor;
+  keep?: DistillOptions["keep"];
   json?: boolean;
 }
 

@@ -59,7 +59,7 @@ export function renderComparison(p: ComparisonPage): string {
     wide: true,
     caption:
       "One faint dot a seed, the orange dot their mean, the bar its 95 % confidence interval; the dashed line is the mean of the first row.",
-  })}<div class="card">${table}<p class="caption">Means over seeds with 95 % confidence intervals. Each row is held to the first by Student’s paired t test over equal seeds; the corrected p (Holm) allows for the number of rows. The validation split chose the step and the row; the test split was evaluated once for each run.</p></div></section>${
+  })}<div class="card">${table}<p class="caption">Means over seeds with 95 % confidence intervals. Each row is held to the first by Student’s paired t test over equal seeds; the corrected p (Holm) allows for the number of rows. The validation split chose the row, and the epoch of each run unless the last was kept; the test split was evaluated once for each run.</p></div></section>${
     p.notes.length > 0 &&
     html`<section><h2>Notes</h2><ul>${p.notes.map((n) => html`<li>${n}</li>`)}</ul></section>`
   }<section><h2>Command</h2><pre>${p.command}</pre></section></main>`;

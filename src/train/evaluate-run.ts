@@ -31,11 +31,12 @@ export function evaluationEvent(
   return { type: "evaluation", ...more, metrics, msPerSample, ...(confusion ? { confusion } : {}) };
 }
 
-/** The best student so far by the monitored metric, and how good it is. */
+/** The best student so far by the monitored metric, and the one that the run ends with: it or the last. */
 export class BestStudent {
   /** Value of the monitored metric, and the step after which it was reached. */
   value: number | undefined;
   step: number | undefined;
+  /** Of the student that the run would end with. */
   metrics: Metrics;
   readonly #run: PreparedRun;
   readonly #folder: RunFolder | undefined;
@@ -46,10 +47,11 @@ export class BestStudent {
     this.#folder = folder;
     this.value = checkpoint?.best;
     this.step = checkpoint?.bestStep;
-    this.metrics = folder && checkpoint ? metricsAt(folder, this.step) : {};
+    const kept = run.o.keep === "last" ? checkpoint?.step : this.step;
+    this.metrics = folder && checkpoint ? metricsAt(folder, kept) : {};
   }
 
-  /** Evaluates the student as it would be written, and keeps it where it is the best. */
+  /** Evaluates the student as it would be written, and keeps it where it is the best, or the last. */
   async evaluate(
     { bytes, externalFiles }: ExportedModel,
     step: number,
@@ -73,7 +75,9 @@ export class BestStudent {
       },
     );
     const best = this.#isBetter(found.metrics, step);
-    if (best) {
+    const last = o.keep === "last";
+    if (best || last) this.metrics = found.metrics;
+    if (last ? step === schedule.steps : best) {
       this.#bytes = bytes;
       this.#folder?.write("student.onnx", bytes);
     }
@@ -104,7 +108,7 @@ export class BestStudent {
       );
     const lower = metricSpecs[monitor].better === "lower";
     if (this.value !== undefined && !(lower ? value < this.value : value > this.value)) return false;
-    [this.value, this.step, this.metrics] = [value, step, metrics];
+    [this.value, this.step] = [value, step];
     return true;
   }
 }

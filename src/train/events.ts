@@ -45,7 +45,7 @@ export type DistillEvent =
       readonly step: number;
       /** true: the signal ended the run before its last step. */
       readonly interrupted: boolean;
-      /** The best student by the monitored metric (the last one without evaluation). */
+      /** The best student by the monitored metric; the last one without evaluation, or with `keep: "last"`. */
       readonly student: Uint8Array;
       readonly metrics: Metrics;
       readonly seconds: number;

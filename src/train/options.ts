@@ -12,6 +12,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
+import { keptStudents } from "./kept-students.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { comparesTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
@@ -103,6 +104,11 @@ export interface DistillOptions {
   /** What makes a student the best; default: the task's first metric that can be measured (top1, or agreement without labels). */
   readonly monitor?: Monitor | undefined;
   /**
+   * Which student the run ends with: the "best" evaluated one by `monitor` (default), or the "last". Where the evaluation
+   * data are few, the best of many epochs is often one that was lucky before the learning rate had fallen.
+   */
+  readonly keep?: (typeof keptStudents)[number] | undefined;
+  /**
    * Where the teacher's outputs are kept, if they repeat (no augmentation, or `augment.variants`): "memory", "disk" (a file
    * that is gone after the run), "off": the teacher runs at every step. Default "auto": memory up to `teacherCacheBytes`,
    * then disk, up to half of what is free.
@@ -154,6 +160,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   checkpointEvery: true,
   logEvery: true,
   monitor: true,
+  keep: true,
   teacherCache: true,
   teacherCacheType: true,
   teacherCacheBytes: true,
@@ -251,6 +258,7 @@ export function resolveOptions(o: DistillOptions) {
       o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),
     logEvery: whole("logEvery", o.logEvery ?? 10, 1),
     monitor,
+    keep: among("keep", o.keep ?? "best", keptStudents),
     teacherCache: among("teacherCache", o.teacherCache ?? "auto", cachePlaces),
     teacherCacheType: among("teacherCacheType", o.teacherCacheType ?? "float32", cacheTypes),
     teacherCacheBytes: o.teacherCacheBytes ?? 2 ** 31,
