@@ -20,7 +20,7 @@ const base: DistillOptions = {
   evaluation,
   epochs: 4,
   batch: 16,
-  learningRate: 30,
+  learningRate: 10,
   schedule: { schedule: "constant", warmup: 16 },
 };
 
