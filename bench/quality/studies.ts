@@ -56,6 +56,9 @@ const mnist = words(`
   --alpha 0.1
 `);
 
+/** Debian's package dataset-fashion-mnist, or a folder with the four files elsewhere. */
+const fashion = process.env.FASHION_MNIST ?? "/usr/share/datasets/fashion-mnist";
+
 const late = "--tap late=p2o.MaxPool.1:stage4";
 const three = `--tap early=relu_3.tmp_0:stage2 --tap middle=p2o.Add.55:stage3 ${late}`;
 
@@ -97,6 +100,21 @@ export const studies: Readonly<Record<string, Study>> = {
       --alpha 0.1
     `),
     rows: pictures,
+  },
+  // Three epochs: what a comparison of layers costs a student that has not the time to learn all.
+  "fashion-60000": {
+    seeds: 10,
+    shared: words(`
+      --teacher assets/fashion-mnist/teacher.onnx --student bench/quality/demo-student.mjs
+      --data ${fashion} --mean 0.286 --std 0.353 --batch 128 --epochs 3 --alpha 0.3 --keep last
+    `),
+    rows: [
+      ...pictures.filter((r) => !r.name.includes("CKA")),
+      row(
+        "KD + CKA, weight falling",
+        `${features} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
+      ),
+    ],
   },
   "mnist-1000": {
     seeds: 10,

@@ -173,7 +173,15 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
       ...student.notes,
       ...chosen.notes,
       ...tapNotes,
-      ...runNotes(o, data.length, schedule.stepsPerEpoch, measured, compiled),
+      ...runNotes({
+        o,
+        samples: data.length,
+        stepsPerEpoch: schedule.stepsPerEpoch,
+        strategy,
+        labelled: labels.inLoss,
+        measured,
+        compiled,
+      }),
     ],
   };
 }

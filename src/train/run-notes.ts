@@ -2,16 +2,28 @@
 import type { CompiledStep } from "../compile/compile-step.ts";
 import { describeUnmoved } from "../compile/gradient-ends.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
+import { strategyParts } from "../strategies/combined.ts";
+import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
 import type { Resolved } from "./options.ts";
 
-export function runNotes(
-  o: Resolved,
-  samples: number,
-  stepsPerEpoch: number,
-  measured: readonly MeasuredVariable[],
-  compiled: CompiledStep,
-): string[] {
+export interface AboutRun {
+  readonly o: Resolved;
+  readonly samples: number;
+  readonly stepsPerEpoch: number;
+  readonly strategy: AnyStrategy | undefined;
+  /** Labels are part of the loss. */
+  readonly labelled: boolean;
+  readonly measured: readonly MeasuredVariable[];
+  readonly compiled: CompiledStep;
+}
+
+export function runNotes(run: AboutRun): string[] {
+  const { o, samples, stepsPerEpoch, measured, compiled } = run;
   const notes: string[] = [];
+  if (leavesThresholdFree(run))
+    notes.push(
+      "between two classes DIST leaves open where one ends and the other begins, for correlations know neither scale nor offset; let labels help (--alpha above 0), or take another loss",
+    );
   const still = new Map([...compiled.unmoved].filter(([, end]) => end));
   if (still.size > 0) notes.push(`not trained: ${describeUnmoved(still)}`);
   const left = samples - stepsPerEpoch * o.batch;
@@ -34,4 +46,11 @@ export function runNotes(
     );
   }
   return notes;
+}
+
+/** With two classes the correlation within a sample is ±1 and has no gradient; that over the samples knows no offset. */
+function leavesThresholdFree({ strategy, labelled, compiled }: AboutRun): boolean {
+  if (!strategy || labelled || compiled.logitsShape.at(-1) !== 2) return false;
+  const outputs = strategyParts(strategy).filter((p) => p.part !== "intermediate");
+  return outputs.every((p) => p.strategy instanceof CorrelationDistillationStrategy);
 }
