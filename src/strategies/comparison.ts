@@ -44,7 +44,8 @@ export function compareScores(
     }
   const scale = distance === "relative" ? Math.max(squares / pairs.total, LEAST_MEAN_SQUARE) : 1;
   const over = pairs.total * scale;
-  return { loss: sum / over, upstream: upstream.map((u) => u / over) };
+  for (let i = 0; i < upstream.length; i++) upstream[i]! /= over;
+  return { loss: sum / over, upstream };
 }
 
 /**

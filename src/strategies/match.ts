@@ -47,7 +47,8 @@ export function pairsOf(
 
 /** Score i with score i. */
 export function pairByIndex(count: number): Pairs {
-  const same = Int32Array.from({ length: count }, (_, i) => i);
+  const same = new Int32Array(count);
+  for (let i = 0; i < count; i++) same[i] = i;
   return { student: same, teacher: same, share: undefined, total: count };
 }
 

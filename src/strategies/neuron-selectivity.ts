@@ -290,7 +290,8 @@ export class NeuronSelectivityDistillationStrategy
       loss: this.checkLoss(this.selectivityWeight * loss),
       gradient: () => {
         const gradient = zerosLike(student);
-        const weighted = upstream.map((u) => this.selectivityWeight * u);
+        const weighted = new Float64Array(upstream.length);
+        for (let i = 0; i < weighted.length; i++) weighted[i] = this.selectivityWeight * upstream[i]!;
         batch.backward(this.#scored.scoreGradient(parts, scores, weighted), parts, gradient.data);
         return gradient;
       },
