@@ -1,8 +1,9 @@
 // Mean and variance of a neuron over the samples, one-pass and shifted by the first sample, so that 1e6 ± 1 keeps its
 // digits; and how central moments of two sets of samples mix.
 import { throwOverflow } from "../checks.ts";
-import type { FloatArray, Matrix } from "../matrix.ts";
-import { type Moments, type Parts, ROWS_AT_A_TIME } from "./metric.ts";
+import { shiftAndScale, sumShifted } from "../columns/passes.ts";
+import type { Matrix } from "../matrix.ts";
+import type { Moments, Parts } from "./metric.ts";
 
 /**
  * Parts μ = (1/B) Σ a and v = (1/B) Σ (a − μ)²;  d v / d a = (2/B) (a − μ). No score depends on μ alone, so its
@@ -13,21 +14,27 @@ import { type Moments, type Parts, ROWS_AT_A_TIME } from "./metric.ts";
  * stays below a few B·2⁻⁵³.
  */
 export function measureVariance(what: string, activations: Matrix): Moments {
-  const { rows, columns, data } = activations;
+  const { rows, columns } = activations;
   const { first, shift, squares: variance } = sumShifted(activations);
+  const mean = new Float64Array(columns);
   for (let c = 0; c < columns; c++) {
     shift[c]! /= rows;
+    mean[c] = first[c]! + shift[c]!;
     variance[c] = Math.max(0, variance[c]! / rows - shift[c]! * shift[c]!);
     if (!Number.isFinite(variance[c]!)) throwOverflow(what, activations);
   }
-  const mean = shift.map((d, c) => first[c]! + d);
   return {
     parts: [mean, variance],
     backward([, upstream], [meanThere], out) {
-      const slope = upstream!.map((u) => (2 * u) / rows);
-      // The shift itself where the mean is this one: first + shift has lost digits that it has.
-      const shiftThere = shift.map((d, c) => d + (meanThere![c]! - mean[c]!));
-      fill(data, rows, columns, first, shiftThere, slope, out);
+      const slope = new Float64Array(columns);
+      const shiftThere = new Float64Array(columns);
+      for (let c = 0; c < columns; c++) {
+        slope[c] = (2 * upstream![c]!) / rows;
+        // The shift itself where the mean is this one: first + shift has lost digits that it has.
+        shiftThere[c] = shift[c]! + (meanThere![c]! - mean[c]!);
+      }
+      // Not a − μ: the mean of 1e6 ± 1 has lost the digits that a − a₀ keeps.
+      shiftAndScale(activations, first, shiftThere, slope, out);
     },
   };
 }
@@ -53,68 +60,4 @@ export function mixCentralMoments(a: Parts, b: Parts, share: number): Float64Arr
     }
   }
   return mixed;
-}
-
-/** The first sample, and the sums of a − a₀ (`shift`) and of its square over the samples. */
-export function sumShifted({ rows, columns, data }: Matrix): {
-  first: Float64Array;
-  shift: Float64Array;
-  squares: Float64Array;
-} {
-  const first = Float64Array.from(data.subarray(0, columns));
-  const sum = new Float64Array(columns);
-  const squares = new Float64Array(columns);
-  let r = 0;
-  for (; r + ROWS_AT_A_TIME <= rows; r += ROWS_AT_A_TIME) {
-    const i0 = r * columns;
-    const i1 = i0 + columns;
-    const i2 = i1 + columns;
-    const i3 = i2 + columns;
-    for (let c = 0; c < columns; c++) {
-      const shift = first[c]!;
-      const d0 = data[i0 + c]! - shift;
-      const d1 = data[i1 + c]! - shift;
-      const d2 = data[i2 + c]! - shift;
-      const d3 = data[i3 + c]! - shift;
-      sum[c]! += d0 + d1 + (d2 + d3);
-      squares[c]! += d0 * d0 + d1 * d1 + (d2 * d2 + d3 * d3);
-    }
-  }
-  for (let i = r * columns; r < rows; r++)
-    for (let c = 0; c < columns; c++, i++) {
-      const d = data[i]! - first[c]!;
-      sum[c]! += d;
-      squares[c]! += d * d;
-    }
-  return { first, shift: sum, squares };
-}
-
-function fill(
-  data: FloatArray,
-  rows: number,
-  columns: number,
-  first: Float64Array,
-  shift: Float64Array,
-  slope: Float64Array,
-  out: FloatArray,
-): void {
-  let r = 0;
-  // Not a − μ: the mean of 1e6 ± 1 has lost the digits that a − a₀ keeps. "+ 0" turns −0 into 0.
-  for (; r + ROWS_AT_A_TIME <= rows; r += ROWS_AT_A_TIME) {
-    const i0 = r * columns;
-    const i1 = i0 + columns;
-    const i2 = i1 + columns;
-    const i3 = i2 + columns;
-    for (let c = 0; c < columns; c++) {
-      const f = first[c]!;
-      const m = shift[c]!;
-      const s = slope[c]!;
-      out[i0 + c] = s * (data[i0 + c]! - f - m) + 0;
-      out[i1 + c] = s * (data[i1 + c]! - f - m) + 0;
-      out[i2 + c] = s * (data[i2 + c]! - f - m) + 0;
-      out[i3 + c] = s * (data[i3 + c]! - f - m) + 0;
-    }
-  }
-  for (let i = r * columns; r < rows; r++)
-    for (let c = 0; c < columns; c++, i++) out[i] = slope[c]! * (data[i]! - first[c]! - shift[c]!) + 0;
 }

@@ -1,7 +1,8 @@
 // How heavy the tails of a neuron's responses are: a neuron that answers seldom but strongly has a large kurtosis.
 import { throwOverflow } from "../checks.ts";
+import { sumShifted } from "../columns/passes.ts";
 import type { FloatArray, Matrix } from "../matrix.ts";
-import { mixCentralMoments, sumShifted } from "./central-moments.ts";
+import { mixCentralMoments } from "./central-moments.ts";
 import { FLOOR_SQUARED, type Metric, type Moments, perNeuron } from "./metric.ts";
 
 /**
