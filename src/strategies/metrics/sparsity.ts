@@ -70,8 +70,9 @@ function fill(data: FloatArray, rows: number, columns: number, slope: Float64Arr
     for (let c = 0; c < columns; c++, i++) {
       const a = data[i]!;
       const z = Math.abs(SURROGATE_STEEPNESS * (Math.abs(a) - ACTIVITY_THRESHOLD));
-      // σ′ is even, so e^(−|z|) never overflows; far from the threshold it is not worth an exponential.
-      const e = z < NEGLIGIBLE ? Math.exp(-z) : 0;
+      // σ′ is even, so e^(−|z|) never overflows; far from the threshold, or where the sign is 0, it is not worth an
+      // exponential.
+      const e = a !== 0 && z < NEGLIGIBLE ? Math.exp(-z) : 0;
       out[i] = (signOf(a) * slope[c]! * e) / ((1 + e) * (1 + e)) + 0;
     }
 }
