@@ -1,13 +1,12 @@
 """The selectivity loss of bench/classes.ts and its gradient by PyTorch's autograd: answers "<rows>x<neurons>/<type> <count>"."""
-import json
-import os
+import functools
 import sys
-import time
 
 import torch
 
+from answer import answer
+
 WEIGHT = 0.5
-clock = time.process_time if os.environ.get("ONNX_DISTILL_CLOCK") == "cpu" else time.perf_counter
 
 
 def make(part):
@@ -29,19 +28,7 @@ def make(part):
 
 def main():
     torch.set_num_threads(int(sys.argv[1]))
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
-    parts = {}
-    for line in sys.stdin:
-        part, count = line.split()
-        if part not in parts:
-            parts[part] = make(part)
-        run = parts[part]
-        times = []
-        for _ in range(int(count)):
-            began = clock()
-            run()
-            times.append(1000 * (clock() - began))
-        print(json.dumps(times), flush=True)
+    answer(functools.cache(make))
 
 
 main()

@@ -5,16 +5,15 @@ optimizer as in bench/workload.ts. Started by bench/peer.ts: step.py <workload> 
 this is. With --memory <steps> it does that many whole steps instead and says how much memory the process had at most.
 """
 import json
-import os
 import resource
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-clock = time.process_time if os.environ.get("ONNX_DISTILL_CLOCK") == "cpu" else time.perf_counter
+from answer import answer
+
 TEMPERATURE, ALPHA, WEIGHT = 3.0, 0.3, 0.5
 
 
@@ -224,18 +223,7 @@ def main():
     if name == "resnet":
         last = make_parts(name, torch.channels_last)
         parts |= {f"{part}/channels_last": run for part, run in last.items()}
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
-    for line in sys.stdin:
-        part, count = line.split()
-        if part == "profile":
-            print(json.dumps(profiled(parts["student"], int(count))), flush=True)
-            continue
-        times = []
-        for _ in range(int(count)):
-            began = clock()
-            parts[part]()
-            times.append(1000 * (clock() - began))
-        print(json.dumps(times), flush=True)
+    answer(parts.__getitem__, {"profile": lambda count: profiled(parts["student"], count)})
 
 
 main()
