@@ -43,6 +43,15 @@ export function proposeTaps(
   return inOrder(positioned.length > 0 ? positioned : found, teacher, student).slice(-mostPairs);
 }
 
+/** How deep the one pair lies that CKA alone is given (docs/quality.md): late, but not what the logits are made of. */
+const deepEnough = 2 / 3;
+
+/** The pair whose student's side is nearest two thirds of the depth. */
+export const onePair = (pairs: readonly TapProposal[]): TapProposal[] => {
+  const off = (p: TapProposal): number => Math.abs(p.student.depth - deepEnough);
+  return pairs.length === 0 ? [] : [pairs.reduce((a, b) => (off(b) < off(a) ? b : a))];
+};
+
 /** The place itself, and where neurons must be equal the blocks before it at its resolution, the last first. */
 function alternatives(
   place: TapCandidate,

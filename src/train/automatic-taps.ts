@@ -9,9 +9,11 @@ import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { observe } from "../runtime/observe.ts";
 import type { Runtime } from "../runtime/session.ts";
-import type { AnyStrategy } from "../strategies/index.ts";
+import { strategyParts } from "../strategies/combined.ts";
+import { type AnyStrategy, CenteredKernelAlignmentStrategy } from "../strategies/index.ts";
+import { hasIntermediateLoss } from "../strategies/strategy.ts";
 import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
-import { proposeTaps } from "../taps/propose-taps.ts";
+import { onePair, proposeTaps } from "../taps/propose-taps.ts";
 import { feederFor } from "./feeds.ts";
 import type { ResolvedTap } from "./options.ts";
 
@@ -39,7 +41,8 @@ export interface AutomaticTapsOptions {
 
 /**
  * Chooses the pairs of values that `strategy` compares. Where it takes no unequal numbers of neurons, pairs of equal
- * numbers; a strategy on arrays alone does not tell, so equal ones are preferred.
+ * numbers; a strategy on arrays alone does not tell, so equal ones are preferred. CKA by itself, which is also what taps
+ * are compared by where nothing was said, is given one pair (`onePair`): what measured best.
  *
  * @throws E_OPTION where no pair fits.
  */
@@ -53,6 +56,7 @@ export async function chooseTaps(o: AutomaticTapsOptions): Promise<AutomaticTaps
   let pairs = proposeTaps(teacher, student, { equalNeurons: mustEqual || onArrays.length > 0 });
   if (pairs.length === 0 && !mustEqual) pairs = proposeTaps(teacher, student, { equalNeurons: false });
   if (pairs.length === 0) throw noPair(o, teacher, student, mustEqual);
+  if (comparesByAlignmentAlone(o.strategy)) pairs = onePair(pairs);
   return {
     taps: pairs.map((p) => ({ name: p.student.name, teacher: p.teacher.name, student: p.student.name })),
     notes: pairs.map(
@@ -60,6 +64,13 @@ export async function chooseTaps(o: AutomaticTapsOptions): Promise<AutomaticTaps
         `tap "${p.student.name}" was chosen (--tap names others): ${shapeOf(p.student)} of the student at depth ${p.student.depth.toFixed(2)}, beside the teacher's "${p.teacher.name}", ${shapeOf(p.teacher)} at depth ${p.teacher.depth.toFixed(2)}`,
     ),
   };
+}
+
+function comparesByAlignmentAlone(strategy: AnyStrategy): boolean {
+  const layers = strategyParts(strategy).filter(
+    (p) => p.part !== "output" && hasIntermediateLoss(p.strategy),
+  );
+  return layers.length > 0 && layers.every((p) => p.strategy instanceof CenteredKernelAlignmentStrategy);
 }
 
 async function candidatesOf(

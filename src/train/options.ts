@@ -48,7 +48,8 @@ export interface DistillOptions {
    */
   readonly strategy?: AnyStrategy | undefined;
   /**
-   * What is compared inside the models; "auto": pairs are chosen by depth and resolution, and told before training.
+   * What is compared inside the models; "auto": pairs are chosen by depth and resolution, one for CKA alone, and told before
+   * training.
    * Default: "auto" where a strategy is given that compares taps and the teacher is a model, otherwise none.
    */
   readonly taps?: readonly Tap[] | "auto" | undefined;

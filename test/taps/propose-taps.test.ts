@@ -1,7 +1,7 @@
 // Which pairs are chosen: by resolution, then depth; equal neurons where they must be; in order, none twice.
 import { expect, test } from "vitest";
 import type { TapCandidate } from "../../src/taps/candidates.ts";
-import { proposeTaps } from "../../src/taps/propose-taps.ts";
+import { onePair, proposeTaps } from "../../src/taps/propose-taps.ts";
 import { transformer } from "./graphs.ts";
 
 /** `*` before the name: suggested. */
@@ -61,6 +61,15 @@ test("no equal resolution: the nearest depth among the teacher's places, no fart
 test("at most four, the deepest", () => {
   const vgg = [64, 32, 16, 8, 4, 2].map((r, i) => value(`*v${i}`, 8, [r, r], (i + 1) / 7));
   expect(pairs(vgg, vgg)).toEqual(["v2:v2", "v3:v3", "v4:v4", "v5:v5"]);
+});
+
+test("one pair: the nearest to two thirds of the student's depth, wherever the teacher's lies", () => {
+  const one = (...student: TapCandidate[]) =>
+    onePair(proposeTaps(resnet, student, { equalNeurons: false })).map((p) => p.student.name);
+  expect(one(...small)).toEqual(["s2"]);
+  expect(one(value("*a", 8, [8, 8], 0.4), value("*b", 8, [2, 2], 0.9))).toEqual(["b"]);
+  expect(one(value("*a", 8, [2, 2], 1))).toEqual(["a"]);
+  expect(one()).toEqual([]);
 });
 
 test("no pair crosses another, and no value is used twice: the nearer in depth stays", () => {

@@ -7,9 +7,13 @@ import { buildModel } from "../../src/nn/build-model.ts";
 import * as nn from "../../src/nn/index.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
 import {
+  AttentionTransferStrategy,
+  CenteredKernelAlignmentStrategy,
+  CombinedDistillationStrategy,
   IntermediateActivations,
   type Matrix,
   NeuronSelectivityDistillationStrategy,
+  ResponseDistillationStrategy,
 } from "../../src/strategies/index.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
 import { bars, collect, only } from "./helpers.ts";
@@ -53,7 +57,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 describe('taps: "auto"', () => {
   it("compares the ends of each resolution, says so before training, and trains like the same taps named", async () => {
     const out = join(folder, "auto");
-    const events = await collect({ ...base, taps: "auto", out });
+    const strategy = new CombinedDistillationStrategy([
+      { strategy: new ResponseDistillationStrategy() },
+      { strategy: new AttentionTransferStrategy() },
+    ]);
+    const events = await collect({ ...base, strategy, taps: "auto", out });
     const start = only(events, "start")[0];
     expect(start?.taps).toEqual(chosen);
     expect(start?.notes.filter((n) => n.startsWith("tap"))).toEqual([
@@ -64,9 +72,21 @@ describe('taps: "auto"', () => {
       automaticTaps: true,
       taps: chosen,
     });
-    expect(Object.keys(only(events, "step")[0]?.losses ?? {})).toContain("loss/cka/stage1");
-    const named = await collect({ ...base, taps: chosen });
+    expect(Object.keys(only(events, "step")[0]?.losses ?? {})).toContain("loss/at/stage1");
+    const named = await collect({ ...base, strategy, taps: chosen });
     expect(only(named, "done")[0]?.student).toEqual(only(events, "done")[0]?.student);
+  });
+
+  it("are one, at two thirds of the depth, where nothing is said of how to compare, and for CKA alone", async () => {
+    const start = async (o: Partial<DistillOptions>) => only(await collect({ ...base, ...o }), "start")[0];
+    expect((await start({ taps: "auto" }))?.taps).toEqual(chosen.slice(0, 1));
+    const cka = new CenteredKernelAlignmentStrategy();
+    expect((await start({ strategy: cka, taps: "auto" }))?.taps).toEqual(chosen.slice(0, 1));
+    const more = new CombinedDistillationStrategy([
+      { strategy: cka },
+      { strategy: new AttentionTransferStrategy() },
+    ]);
+    expect((await start({ strategy: more, taps: "auto" }))?.taps).toEqual(chosen);
   });
 
   it("is the default of a strategy that compares taps, and of no other", async () => {
