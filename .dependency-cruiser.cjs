@@ -53,7 +53,7 @@ module.exports = {
     {
       name: "only-adapters-import-onnx-runtime",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/runtime/ort-(node|web)\\.ts$" },
+      from: { path: "^src/", pathNot: "^src/runtime/ort-(node|node-worker|web)\\.[tj]s$" },
       to: { path: "node_modules/onnxruntime-" },
     },
   ],

@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/strategies/index.ts", "src/cli/main.ts"],
+  entry: ["src/index.ts", "src/strategies/index.ts", "src/cli/main.ts", "src/runtime/ort-node-worker.js"],
   format: "esm",
   platform: "node",
   target: "node20",

@@ -2,10 +2,11 @@
 //
 // Not used, on purpose: `session.set_denormal_as_zero`. It reaches only the threads of ONNX Runtime's own pool, not the
 // calling one, so which elements are flushed depends on which thread took them, and reruns differ in their bits.
+import type { InferenceSession } from "onnxruntime-node";
 import { checkKeys } from "../base/errors.ts";
 import { isOnDisk } from "../base/value-info.ts";
 import { probeConvolutionBlock } from "./convolution-block.ts";
-import { type OrtTensorConstructor, runtimeError, wrapSession } from "./ort-session.ts";
+import { type OrtSession, runtimeError, type WrapOptions, wrapSession } from "./ort-session.ts";
 import type { Runtime, SessionOptions } from "./session.ts";
 
 export interface NodeRuntimeOptions {
@@ -27,7 +28,64 @@ const levels = { none: "disabled", basic: "basic", all: "all" } as const;
  */
 export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
   checkKeys("createNodeRuntime", defaults, ["threads", "optimization"]);
-  const name = "onnxruntime-node";
+  const runtime = runtimeOver(defaults, {
+    async create(model, options) {
+      const ort = await import("onnxruntime-node");
+      ort.env.logLevel = "fatal"; // What fails is thrown, and must not be printed as well.
+      return ort.InferenceSession.create(model, options);
+    },
+    async toOrt() {
+      const { Tensor } = await import("onnxruntime-node");
+      return ({ dtype, data, dims }) => new Tensor(dtype as "float32", data as Float32Array, dims);
+    },
+    writesInto: () => true,
+  });
+  ours.set(runtime, defaults);
+  return runtime;
+}
+
+/** Node's own runtimes, not what others wrap around them. */
+const ours = new WeakMap<Runtime, NodeRuntimeOptions>();
+
+export interface ThreadRuntime extends Runtime {
+  /** Ends the thread. */
+  release(): Promise<void>;
+}
+
+/**
+ * A runtime like this one whose models run in a worker thread, so that the event loop is free meanwhile: to the same bits. It
+ * takes over the bytes that it loads. Tensors are copied there, but for an `OwnTensor`, and only such a one is written as
+ * `into`. undefined where the runtime is not Node's own.
+ *
+ * Rejects where no worker can be started.
+ */
+export async function startThread(runtime: Runtime): Promise<ThreadRuntime | undefined> {
+  const defaults = ours.get(runtime);
+  if (!defaults) return undefined;
+  const { isOwn, OrtThread } = await import("./ort-thread.ts");
+  const thread = await OrtThread.start(name);
+  return {
+    ...runtimeOver(defaults, {
+      create: (model, options) => thread.load(model, options),
+      toOrt: async () => (t) => t,
+      writesInto: isOwn,
+    }),
+    release: () => thread.release(),
+  };
+}
+
+const name = "onnxruntime-node";
+
+/** Where sessions are made. */
+interface Sessions {
+  create(model: Uint8Array, options: CreateOptions): Promise<OrtSession>;
+  toOrt(): Promise<WrapOptions["toOrt"]>;
+  readonly writesInto: WrapOptions["writesInto"];
+}
+
+type CreateOptions = NonNullable<Parameters<typeof InferenceSession.create>[1]>;
+
+function runtimeOver(defaults: NodeRuntimeOptions, sessions: Sessions): Runtime {
   const runtime: Runtime = {
     name,
     convolutionBlock: () => (block ??= probeConvolutionBlock(runtime.load)),
@@ -43,9 +101,7 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
       const level = options.optimization ?? defaults.optimization ?? "all";
       try {
         for (const file of onDisk) file.check();
-        const ort = await import("onnxruntime-node");
-        ort.env.logLevel = "fatal"; // What fails is thrown, and must not be printed as well.
-        const session = await ort.InferenceSession.create(model, {
+        const session = await sessions.create(model, {
           executionProviders: ["cpu"],
           executionMode: "sequential",
           interOpNumThreads: 1,
@@ -61,11 +117,8 @@ export function createNodeRuntime(defaults: NodeRuntimeOptions = {}): Runtime {
           ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
           ...(inMemory.length > 0 ? { externalData: inMemory } : {}),
         });
-        return wrapSession(session, {
-          runtime: name,
-          Tensor: ort.Tensor as unknown as OrtTensorConstructor,
-          writesInto: true,
-        });
+        const { writesInto } = sessions;
+        return wrapSession(session, { runtime: name, toOrt: await sessions.toOrt(), writesInto });
       } catch (cause) {
         throw runtimeError(name, "loading the model", cause);
       }

@@ -11,8 +11,6 @@ export interface OrtTensor {
   readonly data: unknown;
 }
 
-export type OrtTensorConstructor = new (type: never, data: never, dims: readonly number[]) => OrtTensor;
-
 interface OrtValueMetadata {
   readonly name: string;
   readonly isTensor: boolean;
@@ -29,9 +27,10 @@ export interface OrtSession {
 
 export interface WrapOptions {
   readonly runtime: string;
-  readonly Tensor: OrtTensorConstructor;
-  /** Whether the package writes preallocated outputs. Where it doesn't, it says nothing and leaves them as they were. */
-  readonly writesInto: boolean;
+  /** A tensor as the session takes it. */
+  readonly toOrt: (t: Tensor) => unknown;
+  /** Whether a preallocated output is written. Where it isn't, ONNX Runtime says nothing and leaves it as it was. */
+  readonly writesInto: (t: Tensor) => boolean;
 }
 
 export function wrapSession(session: OrtSession, options: WrapOptions): Session {
@@ -42,11 +41,11 @@ export function wrapSession(session: OrtSession, options: WrapOptions): Session 
   const everything = [...outputNames];
   let released = false;
 
-  const toOrt = (name: string, { dtype, data, dims }: Tensor): OrtTensor => {
+  const toOrt = (name: string, tensor: Tensor): unknown => {
     try {
-      return new options.Tensor(dtype as never, data as never, dims);
+      return options.toOrt(tensor);
     } catch (cause) {
-      throw runtimeError(options.runtime, `"${name}" as ${dtype}[${dims}]`, cause);
+      throw runtimeError(options.runtime, `"${name}" as ${tensor.dtype}[${tensor.dims}]`, cause);
     }
   };
 
@@ -59,7 +58,7 @@ export function wrapSession(session: OrtSession, options: WrapOptions): Session 
           "E_RUNTIME",
           `${options.runtime}: this session has been released; load the model again`,
         );
-      const ortFeeds: Record<string, OrtTensor> = {};
+      const ortFeeds: Record<string, unknown> = {};
       for (const name of inputNames) {
         const tensor = feeds[name];
         if (!tensor) throw new DistillError("E_NAME", `the model's input "${name}" is not fed`);
@@ -71,15 +70,15 @@ export function wrapSession(session: OrtSession, options: WrapOptions): Session 
             "E_NAME",
             `the model has no input "${name}".${didYouMean(name, inputNames)}`,
           );
-      const fetches: Record<string, OrtTensor | null> = {};
+      const fetches: Record<string, unknown> = {};
       for (const name of fetch) {
         if (!outputNames.has(name))
           throw new DistillError(
             "E_NAME",
             `the model has no output "${name}".${didYouMean(name, outputNames)}`,
           );
-        const target = options.writesInto ? into[name] : undefined;
-        fetches[name] = target ? toOrt(name, target) : null;
+        const target = into[name];
+        fetches[name] = target && options.writesInto(target) ? toOrt(name, target) : null;
       }
       if (fetch.length === 0) return {};
 

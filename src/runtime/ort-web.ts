@@ -1,7 +1,7 @@
 // ONNX Runtime for browsers (the package onnxruntime-web, an optional peer): wasm or WebGPU. Loaded at the first `load`.
 // Preallocated outputs stay zero on wasm without an error (microsoft/onnxruntime#25786), so `into` is never handed over.
 import { checkKeys, DistillError } from "../base/errors.ts";
-import { type OrtTensorConstructor, runtimeError, wrapSession } from "./ort-session.ts";
+import { runtimeError, wrapSession } from "./ort-session.ts";
 import type { Runtime, SessionOptions } from "./session.ts";
 
 export interface WebRuntimeOptions {
@@ -51,8 +51,8 @@ export function createWebRuntime(defaults: WebRuntimeOptions = {}): Runtime {
         });
         return wrapSession(session, {
           runtime: name,
-          Tensor: ort.Tensor as unknown as OrtTensorConstructor,
-          writesInto: false,
+          toOrt: ({ dtype, data, dims }) => new ort.Tensor(dtype as "float32", data as Float32Array, dims),
+          writesInto: () => false,
         });
       } catch (cause) {
         throw runtimeError(name, "loading the model", cause);
