@@ -1,5 +1,5 @@
 // Progress of long work: a bar on a terminal, plain lines anywhere else (a pipe, a log file, CI). Owns one line of the
-// stream and nothing more: no timers (a training step blocks the event loop, so they would not fire), no hidden cursor
+// stream and nothing more: no timers (a training step may block the event loop, so they would not fire), no hidden cursor
 // to restore after a crash. Must not decide what is worth logging; the caller does.
 import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";

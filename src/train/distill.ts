@@ -3,12 +3,13 @@
 
 import { BestStudent, evaluateTeacher, evaluationEvent } from "./evaluate-run.ts";
 import type { DistillEvent } from "./events.ts";
+import { loadStep } from "./load-step.ts";
 import { modelSize } from "./model-figures.ts";
 import type { DistillOptions } from "./options.ts";
 import { type Held, type PreparedRun, prepareRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { resumePoint } from "./run-identity.ts";
-import { StepRunner } from "./step-runner.ts";
+import { BatchAhead, readStepBatch } from "./step-batch.ts";
 import { TeacherAnswers } from "./teacher-answers.ts";
 import { diverged, trainStep } from "./train-step.ts";
 
@@ -30,6 +31,7 @@ import { diverged, trainStep } from "./train-step.ts";
 export async function* distill(options: DistillOptions): AsyncGenerator<DistillEvent, void> {
   const began = performance.now();
   const held: Held = [];
+  let ahead: BatchAhead | undefined;
   try {
     const prepared = await prepareRun(options, held);
     const { o, compiled, student, schedule, identity } = prepared;
@@ -38,8 +40,9 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     if (folder && !checkpoint)
       folder.writeJson("run.json", { ...identity, started: new Date().toISOString() });
 
-    const runner = await loadStep(prepared);
-    held.push(runner);
+    const loaded = await loadStep(prepared);
+    held.push(loaded);
+    const { runner } = loaded;
     const exported = () => student.export(runner.weights());
     if (checkpoint) runner.restore(checkpoint.state);
     else if (o.init !== "keep") folder?.write("initial.onnx", exported().bytes);
@@ -56,7 +59,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       parameters: modelSize(student.own).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
       taps: prepared.taps,
-      notes: [...prepared.notes, ...answers.notes],
+      notes: [...prepared.notes, ...answers.notes, ...loaded.notes],
     };
 
     const taught = await evaluateTeacher(prepared);
@@ -66,6 +69,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       if (step === 0) folder?.log({ type: "evaluation", who: "teacher", step, epoch, ...taught.metrics });
     }
     if (step < steps) yield* answers.prepare(runner, step);
+    ahead = new BatchAhead((at, samples) => readStepBatch(prepared, answers, at, samples));
 
     const save = (): DistillEvent | undefined => {
       if (!folder) return undefined;
@@ -82,8 +86,14 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let interrupted = options.signal?.aborted === true;
     while (step < steps && !interrupted) {
       const epoch = Math.floor(step / stepsPerEpoch);
-      for (const samples of schedule.batches(epoch).slice(step % stepsPerEpoch)) {
-        const { losses, learningRate, accept } = await trainStep(prepared, runner, answers, step, samples);
+      const batches = schedule.batches(epoch).slice(step % stepsPerEpoch);
+      for (const [i, samples] of batches.entries()) {
+        const batch = await ahead.take(step, samples);
+        await answers.measureBoth(runner, step);
+        const next = batches[i + 1];
+        const { losses, learningRate, accept } = await trainStep(prepared, runner, step, batch, () => {
+          if (next && !options.signal?.aborted) ahead?.begin(step + 1, next);
+        });
         if (!Number.isFinite(losses.loss)) {
           save();
           throw diverged(step, losses, learningRate, folder?.path);
@@ -132,6 +142,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       notes: [answers.saved()].filter((n) => n !== undefined),
     };
   } finally {
+    await ahead?.release();
     await Promise.all(held.map((h) => h.release()));
   }
 }
@@ -146,10 +157,4 @@ async function openFolder({ options, identity }: PreparedRun): Promise<{
   if (!options.resume) return { folder: RunFolder.create(options.out), checkpoint: undefined };
   const folder = RunFolder.open(options.out);
   return { folder, checkpoint: resumePoint(folder, identity) };
-}
-
-/** With its forward pass, where something outside the step looks at the student's answers. */
-function loadStep({ compiled, runtime, o, onArrays, measured }: PreparedRun): Promise<StepRunner> {
-  const comparesBoth = measured.some((v) => v.every !== undefined);
-  return StepRunner.load(compiled, runtime, o.seed, onArrays.length > 0 || comparesBoth);
 }

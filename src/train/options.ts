@@ -123,6 +123,13 @@ export interface DistillOptions {
   readonly teacherOutputs?: SharedTeacherOutputs | undefined;
   /** Default: onnxruntime-node. */
   readonly runtime?: Runtime | undefined;
+  /**
+   * Whether steps are computed in a worker thread, which leaves the event loop free: timers, signals, a server's requests.
+   * The bits are the same. Only with Node's own runtime; others stay in the caller's thread. Default: where a step takes a
+   * tenth of a second or more, roughly. true pays also where the teacher is asked at every step and the runtime has fewer
+   * threads than there are cores: both then compute at once.
+   */
+  readonly worker?: boolean | undefined;
   /** What the runtime is known to have; default "cpu". */
   readonly target?: TargetName | undefined;
   /** Aborting saves a checkpoint (with `out`) and ends the run. */
@@ -167,6 +174,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   teacherCacheBytes: true,
   teacherOutputs: true,
   runtime: true,
+  worker: true,
   target: true,
   signal: true,
 };

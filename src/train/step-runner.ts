@@ -7,6 +7,7 @@ import { auxiliaryKey } from "../compile/auxiliary.ts";
 import { type CompiledStep, names } from "../compile/compile-step.ts";
 import { unpackTensors } from "../compile/state.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
+import { OwnTensor } from "../runtime/own-tensor.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { Progress } from "../strategies/index.ts";
 
@@ -35,7 +36,7 @@ export class StepRunner {
     this.#session = session;
     this.#forward = forward;
     this.#seed = seed;
-    const vector = (data: Float32Array): Tensor => ({ dtype: "float32", dims: [data.length], data });
+    const vector = (data: Float32Array): Tensor => new OwnTensor("float32", [data.length], data);
     this.#current = {};
     this.#spare = {};
     for (const [key, data] of compiled.initial) {
@@ -93,7 +94,7 @@ export class StepRunner {
     return { logits: logits as Tensor, taps: Object.fromEntries(taps) };
   }
 
-  /** The state as named vectors (live: copy what is to be kept). */
+  /** The state as named vectors (live, and gone while a step runs: copy what is to be kept). */
   get state(): ReadonlyMap<string, Float32Array> {
     return new Map(Object.entries(this.#current).map(([key, t]) => [key, t.data as Float32Array]));
   }

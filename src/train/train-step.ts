@@ -1,14 +1,11 @@
-// One step of a run: the batch read and fed, the teacher heard, losses on arrays taken where there are any.
+// One step of a run on a batch that was read: losses on arrays taken where there are any, then the step itself.
 import { DistillError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
-import { names } from "../compile/compile-step.ts";
 import { allLosses, arrayLoss } from "./array-strategy.ts";
-import { augmented, augments } from "./batch-inputs.ts";
-import { labelFeeds } from "./labels.ts";
 import type { PreparedRun } from "./prepare-run.ts";
+import type { StepBatch } from "./step-batch.ts";
 import type { StepRunner } from "./step-runner.ts";
 import type { TeacherOutputs } from "./teacher.ts";
-import type { TeacherAnswers } from "./teacher-answers.ts";
 
 export interface TrainedStep {
   /** `loss` and its terms. */
@@ -18,42 +15,31 @@ export interface TrainedStep {
   accept(): void;
 }
 
-/** Runs step `step` (counted from 0) of `run` on these samples. */
+/** Runs step `step` (counted from 0) of `run` on its batch. `meanwhile` is called once the step has been handed over. */
 export async function trainStep(
   run: PreparedRun,
   runner: StepRunner,
-  answers: TeacherAnswers,
   step: number,
-  samples: Uint32Array,
+  { feeds, teacher }: StepBatch,
+  meanwhile: () => void,
 ): Promise<TrainedStep> {
-  const { o, options, compiled, onArrays, schedule } = run;
+  const { compiled, onArrays, schedule } = run;
   const { stepsPerEpoch, steps } = schedule;
-  const epoch = Math.floor(step / stepsPerEpoch);
-  await answers.measureBoth(runner, step);
-  const batch = await options.data.read(samples);
-  const inputs = augments(o) ? augmented(batch.inputs, options.data, o, epoch, samples) : batch.inputs;
-  const feeds: Record<string, Tensor> = { ...run.feedStudent(inputs) };
-  const raw = await answers.of(samples, inputs, epoch);
-  // An axis of one more or less than the student's makes no difference.
-  const said = raw && { ...raw, logits: { ...raw.logits, dims: compiled.logitsShape } };
-  if (said) {
-    feeds[names.teacherLogits] = said.logits;
-    for (const tap of answers.kept) feeds[names.teacherTap(tap)] = said.taps[tap] as Tensor;
-  }
-  Object.assign(feeds, labelFeeds(run.labels, batch.labels, compiled.logitsShape, samples));
   const progress = { step, steps, stepsPerEpoch };
   const arrays =
     onArrays.length > 0
       ? arrayLoss(onArrays, {
           student: await runner.forward(feeds, step),
-          teacher: said as TeacherOutputs,
+          teacher: teacher as TeacherOutputs,
           feeds,
           progress,
         })
       : undefined;
   const learningRate = schedule.rate(step);
   const taken = usedBy(compiled.step.inputs, { ...feeds, ...arrays?.seeds });
-  const ran = await runner.run(taken, progress, learningRate);
+  const running = runner.run(taken, progress, learningRate);
+  meanwhile();
+  const ran = await running;
   return { losses: allLosses(ran.losses, arrays), learningRate, accept: () => ran.accept() };
 }
 

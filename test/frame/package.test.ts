@@ -40,11 +40,15 @@ describe("the packed package", () => {
       join(project, "use.js"),
       `import { arrayDataset, distill, tensor } from "onnx-distill";
        const data = arrayDataset({ inputs: [tensor("float32", Float32Array.from({ length: 64 * 256 }, (_, i) => Math.sin(i)), [64, 1, 16, 16])], labels: Array.from({ length: 64 }, (_, i) => i % 5), classes: 5 });
-       for await (const event of distill({ student: process.argv[2], data, batch: 32, epochs: 1 })) if (event.type === "done") console.log(event.step, event.student.length > 1000);`,
+       const worker = process.argv[3] === "worker";
+       for await (const event of distill({ student: process.argv[2], data, batch: 32, epochs: 1, worker })) {
+         if (event.type === "start" && event.notes.length > 0) console.log(event.notes);
+         if (event.type === "done") console.log(event.step, event.student.length > 1000);
+       }`,
     );
-    expect(run(process.execPath, ["use.js", join(root, "test/fixtures/models/cnn-torchscript.onnx")])).toBe(
-      "2 true\n",
-    );
+    const student = join(root, "test/fixtures/models/cnn-torchscript.onnx");
+    for (const worker of ["worker", "none"])
+      expect(run(process.execPath, ["use.js", student, worker])).toBe("2 true\n");
   });
 
   it("gives the strategies without loading ONNX Runtime or protobuf", () => {
