@@ -1,13 +1,12 @@
 // The distilled half of the demo as one process: seconds per epoch, CPU seconds and peak memory of the whole process, as one
 // line of JSON. bench/peers/demo.py is the same in PyTorch. `tsx bench/demo-ours.ts <threads> <epochs>`.
-import { demoRecipe } from "../src/cli/demo-recipe.ts";
+import { demoRecipe, demoStrategy } from "../src/cli/demo-recipe.ts";
 import { openDataset } from "../src/data/open-dataset.ts";
 import { createNodeRuntime } from "../src/runtime/ort-node.ts";
-import { NeuronSelectivityDistillationStrategy } from "../src/strategies/index.ts";
 import { distill } from "../src/train/distill.ts";
 
 const [threads, epochs] = process.argv.slice(2).map(Number) as [number, number];
-const { mean, std, tap, temperature, alpha, metric, selectivityWeight } = demoRecipe;
+const { mean, std, tap, aligned, teacherCacheType } = demoRecipe;
 const scaling = { mean, std };
 const began = performance.now();
 let firstStep = Number.NaN;
@@ -23,14 +22,9 @@ for await (const event of distill({
   teacher: demoRecipe.teacher,
   data: await openDataset(demoRecipe.data, { split: "train", ...scaling }),
   evaluation: await openDataset(demoRecipe.data, { split: "test", ...scaling }),
-  taps: [{ name: tap, teacher: tap, student: tap }],
-  strategy: new NeuronSelectivityDistillationStrategy({
-    targetLayerName: tap,
-    temperature,
-    alpha,
-    metric,
-    selectivityWeight,
-  }),
+  taps: [{ name: tap, teacher: tap, student: tap }, aligned],
+  strategy: demoStrategy(demoRecipe),
+  teacherCacheType,
   epochs,
   batch: demoRecipe.batch,
   learningRate: demoRecipe.learningRate,

@@ -127,11 +127,7 @@ export const studies: Readonly<Record<string, Study>> = {
       --teacher assets/fashion-mnist/teacher.onnx --student bench/quality/demo-student.mjs
       --data ${fashion} --mean 0.286 --std 0.353 --batch 128 --epochs 3 --alpha 0.3 --keep last
     `),
-    rows: [
-      ...pictures.slice(0, 7),
-      row("KD + CKA", `${features} ${falling}`),
-      row("WTTM + CKA halfway", `--loss wttm ${middle} ${falling}`),
-    ],
+    rows: [...pictures.slice(0, 6), row("WTTM + CKA halfway", `--loss wttm ${middle} ${falling}`)],
   },
   "mnist-1000": {
     seeds: 10,

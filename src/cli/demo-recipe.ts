@@ -2,7 +2,16 @@
 import { fileURLToPath } from "node:url";
 import { demoStudent } from "../nn/demo-models.ts";
 import type { Model } from "../onnx/model.ts";
-import type { SelectivityMetric } from "../strategies/index.ts";
+import {
+  type AnyStrategy,
+  CombinedDistillationStrategy,
+  NeuronSelectivityDistillationStrategy,
+  type SelectivityMetric,
+  TransformedTeacherDistillationStrategy,
+} from "../strategies/index.ts";
+import type { CacheType } from "../train/cache-places.ts";
+import type { NamedTap } from "../train/options.ts";
+import { defaultTapLoss } from "../train/task-strategy.ts";
 import { demoEpochs } from "./demo-epochs.ts";
 
 export interface DemoRecipe {
@@ -19,10 +28,24 @@ export interface DemoRecipe {
   readonly weightDecay: number;
   readonly temperature: number;
   readonly alpha: number;
-  /** A value of the same name in both models. */
+  /** Where the selectivity of single neurons is compared: a value of the same name in both models. */
   readonly tap: string;
   readonly metric: SelectivityMetric;
   readonly selectivityWeight: number;
+  /** What CKA compares: one stage before. */
+  readonly aligned: NamedTap;
+  readonly teacherCacheType: CacheType;
+}
+
+/** WTTM on outputs, CKA one stage before the last, selectivity at the last: what measured best (docs/quality.md). */
+export function demoStrategy(recipe: DemoRecipe): AnyStrategy {
+  const { temperature, alpha, metric, selectivityWeight, tap } = recipe;
+  const selectivity = { targetLayerName: tap, metric, selectivityWeight };
+  return new CombinedDistillationStrategy([
+    { strategy: new TransformedTeacherDistillationStrategy({ temperature, alpha }) },
+    defaultTapLoss(recipe.aligned.name),
+    { strategy: new NeuronSelectivityDistillationStrategy(selectivity), part: "intermediate" },
+  ]);
 }
 
 const asset = (name: string): string =>
@@ -38,9 +61,11 @@ export const demoRecipe: DemoRecipe = {
   batch: 128,
   learningRate: 0.1,
   weightDecay: 5e-4,
-  temperature: 3,
+  temperature: 4,
   alpha: 0.3,
   tap: "features",
   metric: "sparsity",
-  selectivityWeight: 1,
+  selectivityWeight: 0.3,
+  aligned: { name: "middle", teacher: "stage2/block2/relu2", student: "relu2" },
+  teacherCacheType: "float16",
 };

@@ -18,12 +18,11 @@ import { readModelFile } from "../onnx/read-model-file.ts";
 import type { ModelRow, ReportData } from "../report/data.ts";
 import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { NeuronSelectivityDistillationStrategy } from "../strategies/index.ts";
 import { distill } from "../train/distill.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
-import { type DemoRecipe, demoRecipe } from "./demo-recipe.ts";
+import { type DemoRecipe, demoRecipe, demoStrategy } from "./demo-recipe.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { type DoneEvent, followRun, jsonLine } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
@@ -46,8 +45,6 @@ const ways = [
 type Way = (typeof ways)[number];
 /** By a way's training. */
 type Both<T> = Record<Way["training"], T>;
-
-const tapName = "features";
 
 export async function demoCommand(flags: DemoFlags, io: CliIo, recipe = demoRecipe): Promise<number> {
   const out = flags.out ?? join("runs", "demo");
@@ -113,14 +110,9 @@ function optionsFor(way: Way, seed: number, c: Context): DistillOptions {
   return {
     ...shared,
     teacher: recipe.teacher,
-    taps: [{ name: tapName, teacher: recipe.tap, student: recipe.tap }],
-    strategy: new NeuronSelectivityDistillationStrategy({
-      targetLayerName: tapName,
-      temperature: recipe.temperature,
-      alpha: recipe.alpha,
-      metric: recipe.metric,
-      selectivityWeight: recipe.selectivityWeight,
-    }),
+    taps: [{ name: recipe.tap, teacher: recipe.tap, student: recipe.tap }, recipe.aligned],
+    strategy: demoStrategy(recipe),
+    teacherCacheType: recipe.teacherCacheType,
   };
 }
 
@@ -175,7 +167,7 @@ async function compare(
       })),
     ],
     before: student(0),
-    taps: [{ name: tapName, teacher: recipe.tap, student: recipe.tap }],
+    taps: [{ name: recipe.tap, teacher: recipe.tap, student: recipe.tap }],
     data: c.data,
     evaluation: c.evaluation,
     evaluationName: "Fashion-MNIST, test images of the subset",

@@ -16,10 +16,17 @@ export function defaultStrategy(task: Task, withTaps: boolean): AnyStrategy {
   return withTaps ? new CombinedDistillationStrategy([{ strategy: output }, defaultTapLoss()]) : output;
 }
 
-/** What measured best (docs/quality.md): CKA over samples and positions, which leads at first and leaves the end to the outputs. */
-export function defaultTapLoss(): WeightedStrategy {
+/**
+ * What measured best (docs/quality.md): CKA over samples and positions, which leads at first and leaves the end to the outputs. Of
+ * one tap, or of all.
+ */
+export function defaultTapLoss(targetLayerName?: string): WeightedStrategy {
   return {
-    strategy: new CenteredKernelAlignmentStrategy({ over: "samples-and-positions", weight: 6 }),
+    strategy: new CenteredKernelAlignmentStrategy({
+      over: "samples-and-positions",
+      weight: 6,
+      ...(targetLayerName !== undefined && { targetLayerName }),
+    }),
     part: "intermediate",
     schedule: { decay: "cosine" },
   };

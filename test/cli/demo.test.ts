@@ -22,6 +22,7 @@ function small(at: (name: string) => string): DemoRecipe {
     data: at("data"),
     teacher: at("teacher.onnx"),
     student: (seed) => readModel(smallModel(seed), { source: "student" }),
+    aligned: { name: "middle", teacher: "late", student: "late" },
     batch: 32,
     epochs: 2,
   };
@@ -64,7 +65,16 @@ describe("demo", () => {
     const differ = Object.keys(distilled).filter(
       (key) => JSON.stringify(distilled[key]) !== JSON.stringify(labels[key]),
     );
-    expect(differ.sort()).toEqual(["prepared", "strategy", "taps", "teacher"]);
+    expect(differ.sort()).toEqual(["prepared", "strategy", "taps", "teacher", "teacherCacheType"]);
+    const log = readFileSync(at("demo/distilled/metrics.jsonl"), "utf8").trim().split("\n");
+    const { losses } = log.map((line) => JSON.parse(line)).find((entry) => entry.type === "step");
+    expect(Object.keys(losses).sort()).toEqual([
+      "loss",
+      "loss/cka/middle",
+      "loss/hard",
+      "loss/selectivity/features",
+      "loss/soft",
+    ]);
     const { final } = JSON.parse(readFileSync(at("demo/demo.json"), "utf8"));
     expect(final.models.map((m: { label: string }) => m.label)).toEqual([
       "teacher",
