@@ -4,9 +4,10 @@ import { demoRecipe, demoStrategy } from "../src/cli/demo-recipe.ts";
 import { openDataset } from "../src/data/open-dataset.ts";
 import { createNodeRuntime } from "../src/runtime/ort-node.ts";
 import { distill } from "../src/train/distill.ts";
+import { peakMegabytes } from "./measure.ts";
 
 const [threads, epochs] = process.argv.slice(2).map(Number) as [number, number];
-const { mean, std, tap, aligned, teacherCacheType } = demoRecipe;
+const { mean, std, tap, aligned, teacherCacheBytes } = demoRecipe;
 const scaling = { mean, std };
 const began = performance.now();
 let firstStep = Number.NaN;
@@ -24,7 +25,7 @@ for await (const event of distill({
   evaluation: await openDataset(demoRecipe.data, { split: "test", ...scaling }),
   taps: [{ name: tap, teacher: tap, student: tap }, aligned],
   strategy: demoStrategy(demoRecipe),
-  teacherCacheType,
+  teacherCacheBytes,
   epochs,
   batch: demoRecipe.batch,
   learningRate: demoRecipe.learningRate,
@@ -45,6 +46,6 @@ console.log(
     perEpoch: perEpoch(ends),
     cpu: used(),
     cpuPerEpoch: perEpoch(usedAtEnds),
-    megabytes: process.resourceUsage().maxRSS / 1024,
+    megabytes: peakMegabytes(),
   }),
 );

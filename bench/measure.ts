@@ -1,4 +1,5 @@
 // Interleaved timing: all sides take turns in the same minutes, so that what else the machine does falls on all of them.
+import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, platform, release, totalmem } from "node:os";
 
 /** Does `count` repetitions and returns the milliseconds of each. */
@@ -76,4 +77,15 @@ export function machine(): Record<string, unknown> {
     /** Processes that wanted a core in the last minute, ours with them. */
     load: loadavg()[0],
   };
+}
+
+/**
+ * The most memory that this process had, in MiB. Not what getrusage says where Linux knows better: that counts what the
+ * parent had when it started this process.
+ */
+export function peakMegabytes(): number {
+  const kibibytes = existsSync("/proc/self/status")
+    ? Number(/VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1])
+    : process.resourceUsage().maxRSS;
+  return kibibytes / 1024;
 }

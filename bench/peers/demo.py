@@ -17,6 +17,8 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parents[1] / "fashion-mnist"))
 import torch_recipe as recipe  # noqa: E402
 
+from answer import peak_megabytes  # noqa: E402
+
 TEMPERATURE, TEACHER_WEIGHT, CKA_WEIGHT, SELECTIVITY_WEIGHT = 4.0, 3.0, 6.0, 0.3
 # How many modules of the bodies lie before the end of the second stage.
 TEACHER_MIDDLE, STUDENT_MIDDLE = 6, 4
@@ -107,7 +109,7 @@ def main():
                 "perEpoch": (ends[-1] - ends[0]) / (len(ends) - 1),
                 "cpu": usage.ru_utime + usage.ru_stime,
                 "cpuPerEpoch": (used[-1] - used[0]) / (len(used) - 1),
-                "megabytes": usage.ru_maxrss / 1024,
+                "megabytes": peak_megabytes(),
             }
         )
     )

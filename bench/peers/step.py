@@ -5,14 +5,13 @@ optimizer as in bench/workload.ts. Started by bench/peer.ts: step.py <workload> 
 this is. With --memory <steps> it does that many whole steps instead and says how much memory the process had at most.
 """
 import json
-import resource
 import sys
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from answer import answer
+from answer import answer, peak_megabytes
 
 TEMPERATURE, ALPHA, WEIGHT = 3.0, 0.3, 0.5
 
@@ -218,7 +217,7 @@ def main():
     if "--memory" in sys.argv:
         for _ in range(int(sys.argv[sys.argv.index("--memory") + 1])):
             parts["whole"]()
-        print(json.dumps({"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        print(json.dumps({"megabytes": peak_megabytes()}))
         return
     if name == "resnet":
         last = make_parts(name, torch.channels_last)

@@ -112,7 +112,7 @@ function optionsFor(way: Way, seed: number, c: Context): DistillOptions {
     teacher: recipe.teacher,
     taps: [{ name: recipe.tap, teacher: recipe.tap, student: recipe.tap }, recipe.aligned],
     strategy: demoStrategy(recipe),
-    teacherCacheType: recipe.teacherCacheType,
+    teacherCacheBytes: recipe.teacherCacheBytes,
   };
 }
 

@@ -83,7 +83,7 @@ const encodings = {
   float16: {
     bytes: 2,
     encode: (values: Float32Array) => {
-      const half = Float16Array.from(values);
+      const half = new Float16Array(values);
       return new Uint8Array(half.buffer, half.byteOffset, half.byteLength);
     },
     decode: (bytes: Uint8Array, into: Float32Array) => {
@@ -118,14 +118,18 @@ function fileStore(type: CacheType, length: number, path: string): Store {
         done += writeSync(file, encoded, done, encoded.length - done, at * bytes + done);
     },
     read: (at, into) => {
-      const found = new Uint8Array(into.length * bytes);
+      // 32-bit floats are read where they belong.
+      const found =
+        type === "float32"
+          ? new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
+          : new Uint8Array(into.length * bytes);
       for (let done = 0; done < found.length; ) {
         const got = readSync(file, found, done, found.length - done, at * bytes + done);
         if (got === 0)
           throw new DistillError("E_RUN", `${path} was cut short by somebody else; resume the run`);
         done += got;
       }
-      decode(found, into);
+      if (type !== "float32") decode(found, into);
     },
     close: () => closeSync(file),
   };

@@ -65,7 +65,7 @@ describe("demo", () => {
     const differ = Object.keys(distilled).filter(
       (key) => JSON.stringify(distilled[key]) !== JSON.stringify(labels[key]),
     );
-    expect(differ.sort()).toEqual(["prepared", "strategy", "taps", "teacher", "teacherCacheType"]);
+    expect(differ.sort()).toEqual(["prepared", "strategy", "taps", "teacher", "teacherCacheBytes"]);
     const log = readFileSync(at("demo/distilled/metrics.jsonl"), "utf8").trim().split("\n");
     const { losses } = log.map((line) => JSON.parse(line)).find((entry) => entry.type === "step");
     expect(Object.keys(losses).sort()).toEqual([
