@@ -2,7 +2,7 @@
 import { DistillError } from "../base/errors.ts";
 import { formatShape } from "../base/tensor.ts";
 import type { TapCandidate } from "../taps/candidates.ts";
-import { proposeTaps } from "../taps/propose-taps.ts";
+import { onePair, proposeTaps } from "../taps/propose-taps.ts";
 import { commonForms, type TapForms, tellForm } from "../taps/tap-form.ts";
 import type { ModelDescription } from "./describe-model.ts";
 import { table } from "./table.ts";
@@ -58,6 +58,10 @@ export function showPairs(found: InspectedPairs): string {
       found.pairs,
     ),
     ...(same ? [] : [list("\ntaps that --tap auto chooses for any other loss", found.equalNeurons)]),
+    ...onePair(found.pairs).map(
+      ({ teacher, student }) =>
+        `\nfor CKA alone, and where nothing is said of how to compare, one of them: ${quoted(`${teacher.name}:${student.name}`)}\n`,
+    ),
   ].join("");
 }
 

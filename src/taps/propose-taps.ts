@@ -47,8 +47,8 @@ export function proposeTaps(
 const deepEnough = 2 / 3;
 
 /** The pair whose student's side is nearest two thirds of the depth. */
-export const onePair = (pairs: readonly TapProposal[]): TapProposal[] => {
-  const off = (p: TapProposal): number => Math.abs(p.student.depth - deepEnough);
+export const onePair = <P extends TapProposal>(pairs: readonly P[]): P[] => {
+  const off = (p: P): number => Math.abs(p.student.depth - deepEnough);
   return pairs.length === 0 ? [] : [pairs.reduce((a, b) => (off(b) < off(a) ? b : a))];
 };
 
