@@ -21,7 +21,7 @@ import type { CompareFlags } from "./compare-command.ts";
 import { parseRow, type Row } from "./compare-row.ts";
 import { ComparisonData } from "./comparison-data.ts";
 import { type CliIo, exitCodes } from "./io.ts";
-import { openRun } from "./open-run.ts";
+import { openRun, type RunFlags } from "./open-run.ts";
 import { followRun, jsonLine } from "./print-run.ts";
 import { stopOnSignals } from "./stop-signals.ts";
 import { table } from "./table.ts";
@@ -185,15 +185,11 @@ interface OneRun {
 /** undefined: interrupted, and saved. */
 async function runOne(o: OneRun): Promise<Found | undefined> {
   const { row, seed, folder } = o;
-  const { training, chooser, test } = await o.data.of(row);
   const opened = await openRun(
-    {
-      ...(row.flags as TrainFlags & { student: string; data: string }),
-      seed,
-      ...(o.monitor && { monitor: o.monitor }),
-    },
-    { data: training, evaluation: chooser },
+    { ...(row.flags as RunFlags), seed, ...(o.monitor && { monitor: o.monitor }) },
+    () => o.data.of(row),
   );
+  const { test } = await o.data.of(row);
   const begun = existsSync(join(folder, "run.json"));
   const { done } = await followRun(
     distill({

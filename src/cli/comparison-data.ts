@@ -6,9 +6,10 @@ import type { Row } from "./compare-row.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
 
 export interface RowData {
-  readonly training: Dataset;
+  /** To train on. */
+  readonly data: Dataset;
   /** Chooses the best epoch. */
-  readonly chooser: Dataset;
+  readonly evaluation: Dataset;
   /** Reported on, once. */
   readonly test: Dataset;
 }
@@ -39,7 +40,7 @@ export class ComparisonData {
         `row "${name}": ${data} has no test part to report on; give one with --eval-data`,
       );
     // The same samples in every run, whatever its seed.
-    const [chooser, training] = split(await openTraining(data, flags), this.#validation, 0);
-    return { training, chooser, test };
+    const [evaluation, training] = split(await openTraining(data, flags), this.#validation, 0);
+    return { data: training, evaluation, test };
   }
 }

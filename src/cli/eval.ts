@@ -3,7 +3,6 @@ import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../base/format.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
-import { createNodeRuntime } from "../runtime/ort-node.ts";
 import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
@@ -11,6 +10,7 @@ import { modelSize } from "../train/model-figures.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
 import { createProgress } from "./progress.ts";
+import { runtimeFor } from "./runtime-for.ts";
 import { table } from "./table.ts";
 import { type TaskFlags, taskOf } from "./task-flags.ts";
 
@@ -47,7 +47,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       "E_DATA",
       `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
     );
-  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const runtime = runtimeFor(flags.threads);
   const measure = async (m: typeof model, label: string, logits?: string, teacherSays?: Predictions) => {
     const progress = createProgress({ stream: io.stderr, total: dataset.length, label, unit: "sample" });
     try {

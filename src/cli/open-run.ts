@@ -3,12 +3,12 @@
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
-import { createNodeRuntime } from "../runtime/ort-node.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
+import { runtimeFor } from "./runtime-for.ts";
 import { strategyOf } from "./strategy-options.ts";
 import { parseTaps } from "./tap-option.ts";
 import { taskOf } from "./task-flags.ts";
@@ -24,25 +24,31 @@ export interface OpenedRun {
   readonly options: DistillOptions;
 }
 
+export type RunFlags = TrainFlags & { readonly student: string; readonly data: string };
+
+export interface RunData {
+  readonly data: Dataset;
+  readonly evaluation: Dataset | undefined;
+}
+
 /**
- * `flags` that name a student and data. `given`: the data where it is opened already. E_OPTION for options that contradict
- * each other, before anything is opened.
+ * `openData`: where the data comes from; default: what the flags name. E_OPTION for options that contradict each other, before
+ * anything is opened.
  */
 export async function openRun(
-  flags: TrainFlags & { readonly student: string; readonly data: string },
-  given?: { readonly data: Dataset; readonly evaluation: Dataset },
+  flags: RunFlags,
+  openData: (flags: RunFlags) => Promise<RunData> = openNamed,
 ): Promise<OpenedRun> {
   const task = taskOf(flags);
   const own = flags.strategy === undefined ? undefined : await loadStrategy(flags.strategy);
   const strategy = strategyOf(flags, task, own);
   const optimizer = optimizerOf(flags);
-  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const runtime = runtimeFor(flags.threads);
   const student = await loadStudent(flags.student, flags.seed ?? 0);
   const teacher =
     flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
-  const data = given?.data ?? (await openTraining(flags.data, flags));
-  const evaluation = given?.evaluation ?? (await openEvaluation(flags.data, flags.evalData, flags));
+  const { data, evaluation } = await openData(flags);
   const options: DistillOptions = {
     student,
     teacher: flags.teacher,
@@ -85,3 +91,8 @@ export async function openRun(
   };
   return { student, teacher, data, evaluation, runtime, options };
 }
+
+const openNamed = async (flags: RunFlags): Promise<RunData> => ({
+  data: await openTraining(flags.data, flags),
+  evaluation: await openEvaluation(flags.data, flags.evalData, flags),
+});

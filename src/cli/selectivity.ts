@@ -12,10 +12,10 @@ import { DistillError } from "../base/errors.ts";
 import { formatCount, formatFixed, formatNumber, MISSING } from "../base/format.ts";
 import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
-import { createNodeRuntime } from "../runtime/ort-node.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
 import { createProgress } from "./progress.ts";
+import { runtimeFor } from "./runtime-for.ts";
 import { table } from "./table.ts";
 import { parseTap } from "./tap-option.ts";
 
@@ -47,7 +47,7 @@ export async function selectivityCommand(
   const student =
     studentPath === undefined ? undefined : await readModelFile(studentPath, { leaveFrom: largeModel });
   const dataset = await openPart(flags.data, flags.split, flags);
-  const runtime = createNodeRuntime(flags.threads === undefined ? {} : { threads: flags.threads });
+  const runtime = runtimeFor(flags.threads);
   const total = Math.min(dataset.length, flags.samples ?? 2000);
   const progress = createProgress({ stream: io.stderr, total, label: "responses", unit: "sample" });
   let found: SelectivityAnalysis;

@@ -4,6 +4,7 @@ import { describeUnmoved } from "../compile/gradient-ends.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
 import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
+import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import type { Resolved } from "./options.ts";
 
 export interface AboutRun {
@@ -51,6 +52,8 @@ export function runNotes(run: AboutRun): string[] {
 /** With two classes the correlation within a sample is ±1 and has no gradient; that over the samples knows no offset. */
 function leavesThresholdFree({ strategy, labelled, compiled }: AboutRun): boolean {
   if (!strategy || labelled || compiled.logitsShape.at(-1) !== 2) return false;
-  const outputs = strategyParts(strategy).filter((p) => p.part !== "intermediate");
-  return outputs.every((p) => p.strategy instanceof CorrelationDistillationStrategy);
+  const parts = strategyParts(strategy).filter(
+    (p) => p.part !== "intermediate" && (hasOutputLoss(p.strategy) || isGraphOnly(p.strategy)),
+  );
+  return parts.length > 0 && parts.every((p) => p.strategy instanceof CorrelationDistillationStrategy);
 }

@@ -10,13 +10,11 @@ export interface SharedTeacherOutputsOptions {
   readonly folder?: string | undefined;
 }
 
-/** What a teacher is told apart by: its path, or the model or function itself. */
-export type TeacherSource = string | object;
-
 /**
  * The teacher's outputs, kept from run to run: `distill()` calls that are given the same object ask their teacher once for
  * what they have in common, which is the same data set object, the same teacher (by its path, or the same model or
- * function), taps, batch, and augmentation from the same seed. Every run gives the same bits as by itself.
+ * function), the same runtime object, taps, batch, and augmentation from the same seed. Every run gives the same bits as by
+ * itself.
  *
  * A teacher's file must not change meanwhile. `teacherCacheBytes` of a run bounds what all of them keep in memory
  * together; the rest goes into files. `close` frees both.
@@ -58,11 +56,11 @@ export class SharedTeacherOutputs {
     this.#bytesInMemory = 0;
   }
 
-  /** @internal The part of a key that names the teacher. */
-  nameOf(teacher: TeacherSource): string {
-    if (typeof teacher === "string") return teacher;
-    let number = this.#numbers.get(teacher);
-    if (number === undefined) this.#numbers.set(teacher, (number = this.#known++));
+  /** @internal The part of a key that stands for something: a path for itself, an object for that object alone. */
+  nameOf(thing: string | object): string {
+    if (typeof thing === "string") return thing;
+    let number = this.#numbers.get(thing);
+    if (number === undefined) this.#numbers.set(thing, (number = this.#known++));
     return `#${number}`;
   }
 

@@ -8,7 +8,8 @@ export function teacherKey({ options, o, runtime, taps }: PreparedRun, shared: S
     teacher: options.teacher && shared.nameOf(options.teacher),
     logits: options.teacherLogits,
     task: [o.task.name, o.taskOptions],
-    runtime: runtime.name,
+    // The very object: another may optimise otherwise, and its bits differ.
+    runtime: shared.nameOf(runtime),
     // All taps, also those that are not kept: what else is fetched decides what the runtime fuses, and so the last bits.
     taps: taps.map(({ name, teacher, forms }) => [name, teacher, forms?.teacher]),
     batch: o.batch,

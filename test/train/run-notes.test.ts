@@ -6,6 +6,7 @@ import { buildModel, nn } from "../../src/index.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
 import {
   type AnyStrategy,
+  CenteredKernelAlignmentStrategy,
   CombinedDistillationStrategy,
   CorrelationDistillationStrategy,
   ResponseDistillationStrategy,
@@ -13,12 +14,25 @@ import {
 import { collect, only } from "./helpers.ts";
 
 const model = (classes: number, seed: number) =>
-  modelBytes(buildModel({ input: { name: "x", dims: ["batch", 4] }, seed }, nn.linear(classes)));
+  modelBytes(
+    buildModel(
+      { input: { name: "x", dims: ["batch", 4] }, seed },
+      nn.sequential(nn.linear(3), nn.relu({ name: "hidden" }), nn.linear(classes)),
+    ),
+  );
 const values = Float32Array.from({ length: 32 }, (_, i) => Math.sin(i));
 const data = arrayDataset({ inputs: [tensor("float32", values, [8, 4])], labels: [0, 1, 0, 1, 0, 1, 0, 1] });
 
 async function notes(strategy: AnyStrategy, classes: number): Promise<string> {
-  const run = { student: model(classes, 1), teacher: model(classes, 2), data, strategy, epochs: 1, batch: 8 };
+  const run = {
+    student: model(classes, 1),
+    teacher: model(classes, 2),
+    data,
+    strategy,
+    taps: [{ teacher: "hidden" }],
+    epochs: 1,
+    batch: 8,
+  };
   return only(await collect(run), "start")[0]!.notes.join("\n");
 }
 
@@ -34,5 +48,12 @@ describe("DIST", () => {
       { strategy: new ResponseDistillationStrategy({ alpha: 0 }) },
     ]);
     expect(await notes(both, 2)).not.toMatch(open);
+  });
+
+  it("is told apart from strategies without a loss on outputs, beside it and alone", async () => {
+    const layers = new CenteredKernelAlignmentStrategy();
+    const beside = new CombinedDistillationStrategy([{ strategy: dist(0) }, { strategy: layers }]);
+    expect(await notes(beside, 2)).toMatch(open);
+    expect(await notes(layers, 2)).not.toMatch(open);
   });
 });

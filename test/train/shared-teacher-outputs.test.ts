@@ -89,7 +89,7 @@ describe("runs that share what their teacher says", () => {
     expect((await run({ teacherOutputs })).notes.join()).toContain("computed once");
   });
 
-  it("share nothing where data, taps, batch, type or the seed of augmentation differ", async () => {
+  it("share nothing where data, taps, batch, type, runtime or the seed of augmentation differ", async () => {
     const { teacher, asked } = await counting();
     const teacherOutputs = new SharedTeacherOutputs();
     const others: Partial<DistillOptions>[] = [
@@ -101,6 +101,7 @@ describe("runs that share what their teacher says", () => {
       { augment: { flip: true, variants: 1 } },
       { augment: { flip: true, variants: 1 }, seed: 1 },
       { teacherCache: "off" },
+      { runtime: createNodeRuntime({ optimization: "none" }) },
     ];
     for (const more of others) {
       const before = asked();
