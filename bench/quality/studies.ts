@@ -19,12 +19,10 @@ const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 
 const row = (name: string, options: string): Row => ({ name, options });
 
-/** Three taps of the demo's models, early to late, and the last alone. */
+/** Taps of the demo's models: the last map; the one halfway, [32,14,14] of the teacher, [16,14,14] of the student; three. */
 const features = "--tap features";
-const stages = `--tap early=stage1/block2/relu2:relu1 --tap middle=stage2/block2/relu2:relu2 ${features}`;
-
-/** The map halfway: [64,14,14] of the teacher, [32,14,14] of the student. */
 const middle = "--tap middle=stage2/block2/relu2:relu2";
+const stages = `--tap early=stage1/block2/relu2:relu1 ${middle} ${features}`;
 /** What taps are compared by where nothing is said. */
 const falling = "--intermediate cka:weight=6,over=samples-and-positions,decay=cosine";
 
@@ -51,14 +49,8 @@ const pictures: readonly Row[] = [
   row("KD + NST", `${features} --intermediate nst:weight=5`),
   row("KD + CKA", `${features} --intermediate cka:weight=3,over=samples-and-positions`),
   row("KD + CKA, 3 taps", `${stages} --intermediate cka:weight=3,over=samples-and-positions`),
-  row(
-    "KD + CKA, 3 taps, weight falling",
-    `${stages} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
-  ),
-  row(
-    "WTTM + CKA, 3 taps, weight falling",
-    `--loss wttm:teacher-weight=3 ${stages} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
-  ),
+  row("KD + CKA, 3 taps, weight falling", `${stages} ${falling}`),
+  row("WTTM + CKA, 3 taps, weight falling", `--loss wttm:teacher-weight=3 ${stages} ${falling}`),
 ];
 
 const fashion2000 = words(`
@@ -142,10 +134,7 @@ export const studies: Readonly<Record<string, Study>> = {
     shared: mnist,
     rows: [
       row("WTTM", "--loss wttm"),
-      row(
-        "WTTM + CKA, weight falling",
-        `--loss wttm ${features} --intermediate cka:weight=6,over=samples-and-positions,decay=cosine`,
-      ),
+      row("WTTM + CKA, weight falling", `--loss wttm ${features} ${falling}`),
     ],
   },
 };

@@ -40,8 +40,8 @@ export interface MeasuredSelectivity {
 const keptRows = 2048;
 
 /**
- * Scores every neuron of each value by each of the metrics, over all rows ("relative-sparsity" over 2048 of them). A [N, C] value has C neurons and N rows,
- * [N, T, C] has N·T rows, [N, C, H, W] (and [N, C, …]) has N·H·W.
+ * Scores every neuron of each value by each of the metrics, over all rows ("relative-sparsity" over 2048 of them). A [N, C]
+ * value has C neurons and N rows, [N, T, C] has N·T rows, [N, C, H, W] (and [N, C, …]) has N·H·W.
  *
  * Errors: E_NAME for a value that does not exist, E_SHAPE for one of rank 1 or 0 or with fewer than two rows,
  * E_NOT_FINITE for NaN in it.

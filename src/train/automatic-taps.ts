@@ -9,13 +9,12 @@ import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { observe } from "../runtime/observe.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CenteredKernelAlignmentStrategy } from "../strategies/index.ts";
-import { hasIntermediateLoss } from "../strategies/strategy.ts";
 import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
 import { onePair, proposeTaps } from "../taps/propose-taps.ts";
 import { feederFor } from "./feeds.ts";
 import type { ResolvedTap } from "./options.ts";
+import { partsOnTaps } from "./task-strategy.ts";
 
 /** Samples that the shapes are seen with, where the model leaves the batch open: all intermediate values are in memory. */
 const observedBatch = 2;
@@ -67,10 +66,8 @@ export async function chooseTaps(o: AutomaticTapsOptions): Promise<AutomaticTaps
 }
 
 function comparesByAlignmentAlone(strategy: AnyStrategy): boolean {
-  const layers = strategyParts(strategy).filter(
-    (p) => p.part !== "output" && hasIntermediateLoss(p.strategy),
-  );
-  return layers.length > 0 && layers.every((p) => p.strategy instanceof CenteredKernelAlignmentStrategy);
+  const parts = partsOnTaps(strategy);
+  return parts.length > 0 && parts.every((p) => p.strategy instanceof CenteredKernelAlignmentStrategy);
 }
 
 async function candidatesOf(

@@ -14,7 +14,7 @@ import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import { keptStudents } from "./kept-students.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
-import { comparesTaps } from "./task-strategy.ts";
+import { partsOnTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
 
 export interface Tap {
@@ -279,7 +279,7 @@ function isAutomatic({ taps, teacher, strategy }: DistillOptions): boolean {
   if (taps === undefined)
     return (
       strategy !== undefined &&
-      comparesTaps(strategy) &&
+      partsOnTaps(strategy).length > 0 &&
       teacher !== undefined &&
       typeof teacher !== "function"
     );

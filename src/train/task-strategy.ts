@@ -3,6 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import {
   CombinedDistillationStrategy,
+  type StrategyPart,
   strategyParts,
   type WeightedStrategy,
 } from "../strategies/combined.ts";
@@ -44,7 +45,7 @@ export function checkOutputs(strategy: AnyStrategy, task: Task): void {
   }
 }
 
-/** Whether the strategy compares values inside the models, and so is no use without taps. */
-export function comparesTaps(strategy: AnyStrategy): boolean {
-  return strategyParts(strategy).some((p) => p.part !== "output" && hasIntermediateLoss(p.strategy));
+/** The parts of the strategy that compare values inside the models; where there are any, it is no use without taps. */
+export function partsOnTaps(strategy: AnyStrategy): StrategyPart[] {
+  return strategyParts(strategy).filter((p) => p.part !== "output" && hasIntermediateLoss(p.strategy));
 }

@@ -72,13 +72,16 @@ interface Store {
 /** Every float16, by its bits. */
 let float16s: Float32Array | undefined;
 
-/** 16-bit floats round to the nearest even, and overflow to infinity. */
+/**
+ * `room` is where bytes are put to be decoded: 32-bit floats where they belong at once. 16-bit floats round to the nearest even,
+ * and overflow to infinity.
+ */
 const encodings = {
   float32: {
     bytes: 4,
     encode: (values: Float32Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    decode: (bytes: Uint8Array, into: Float32Array) =>
-      new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes),
+    room: (into: Float32Array) => new Uint8Array(into.buffer, into.byteOffset, into.byteLength),
+    decode: () => {},
   },
   float16: {
     bytes: 2,
@@ -86,6 +89,7 @@ const encodings = {
       const half = new Float16Array(values);
       return new Uint8Array(half.buffer, half.byteOffset, half.byteLength);
     },
+    room: (into: Float32Array) => new Uint8Array(into.length * 2),
     decode: (bytes: Uint8Array, into: Float32Array) => {
       float16s ??= Float32Array.from(
         new Float16Array(Uint16Array.from({ length: 1 << 16 }, (_, i) => i).buffer),
@@ -97,18 +101,22 @@ const encodings = {
 } as const;
 
 function memoryStore(type: CacheType, length: number): Store {
-  const { bytes, encode, decode } = encodings[type];
+  const { bytes, encode, room, decode } = encodings[type];
   const data = new Uint8Array(length * bytes);
   return {
     write: (at, values) => data.set(encode(values), at * bytes),
-    read: (at, into) => decode(data.subarray(at * bytes, (at + into.length) * bytes), into),
+    read: (at, into) => {
+      const found = room(into);
+      found.set(data.subarray(at * bytes, at * bytes + found.length));
+      decode(found, into);
+    },
     close: () => {},
   };
 }
 
 /** The system keeps what is read often in memory; the file is gone when the cache is closed. */
 function fileStore(type: CacheType, length: number, path: string): Store {
-  const { bytes, encode, decode } = encodings[type];
+  const { bytes, encode, room, decode } = encodings[type];
   const file = openSync(path, "wx+");
   ftruncateSync(file, length * bytes);
   return {
@@ -118,18 +126,14 @@ function fileStore(type: CacheType, length: number, path: string): Store {
         done += writeSync(file, encoded, done, encoded.length - done, at * bytes + done);
     },
     read: (at, into) => {
-      // 32-bit floats are read where they belong.
-      const found =
-        type === "float32"
-          ? new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
-          : new Uint8Array(into.length * bytes);
+      const found = room(into);
       for (let done = 0; done < found.length; ) {
         const got = readSync(file, found, done, found.length - done, at * bytes + done);
         if (got === 0)
           throw new DistillError("E_RUN", `${path} was cut short by somebody else; resume the run`);
         done += got;
       }
-      if (type !== "float32") decode(found, into);
+      decode(found, into);
     },
     close: () => closeSync(file),
   };

@@ -1,6 +1,6 @@
 // Kept teacher outputs: what comes back is what was said, from memory and from a file, of every variant; where they go; what
 // is left behind.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -71,6 +71,15 @@ describe.each(["memory", "disk"] as const)("kept in %s", (place) => {
     expect(cache.msEach).toBeGreaterThan(0);
     cache.close();
   });
+});
+
+it.each(["float32", "float16"] as const)("a file of %s that was cut short is one error", async (type) => {
+  const [cache] = await fill({ place: "disk", type, bytes: 0, folder });
+  const [own] = readdirSync(folder);
+  for (const name of readdirSync(join(folder, own!))) truncateSync(join(folder, own!, name), 40);
+  expect(cache.gather([0]).logits).toEqual(type === "float32" ? said([0], 0).logits : expect.anything());
+  expect(() => cache.gather([10])).toThrow(/was cut short by somebody else; resume the run$/);
+  cache.close();
 });
 
 it("tells what was saved once something was", () => {

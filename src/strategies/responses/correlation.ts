@@ -26,8 +26,8 @@ export interface CorrelationOptions extends DistillationStrategyOptions {
  * ρ(x, y) = x̄·ȳ / (|x̄||ȳ| + 1e-8), x̄ = x − mean(x). Where |x̄| or |ȳ| is at most 1e-6 (all logits of a row equal; a
  * class that no sample of the batch is given) ρ is 0 and has no gradient. A batch of one has no second term, a single
  * class no loss at all: there is nothing to correlate. With two classes the first term is 0 or 2 and has no gradient, and
- * the second leaves open where one class ends: without labels the student is right by chance. The second term relates the samples of a batch, so it
- * changes with the batch size.
+ * the second leaves open where one class ends: without labels the student is right by chance. The second term relates the
+ * samples of a batch, so it changes with the batch size.
  *
  * Source: T. Huang, S. You, F. Wang, C. Qian, C. Xu, "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022,
  * arXiv:2205.10536 (T = 4 with weights 2 and 2 on CIFAR-100, 1 with 1 and 1 on ImageNet).
