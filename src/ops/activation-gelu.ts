@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type OpDefinition } from "./define.ts";
+import { defineOp } from "./define.ts";
 
 /** y = x·Φ(x), Φ(x) = (1 + erf(x/√2))/2;  dx = dy · (Φ(x) + x·exp(−x²/2)/√(2π)). */
 function exactGelu(b: Builder, x: Value): Value {
@@ -89,4 +89,4 @@ const quickGelu = defineOp({
   emit: ({ b, x, attr }) => [b.mul(x(0), b.sigmoid(b.scale(x(0), attr.float("alpha", 1.702))))],
 });
 
-export const geluOps: readonly OpDefinition[] = [gelu, microsoftGelu, biasGelu, fastGelu, quickGelu, swish];
+export const geluOps = [gelu, microsoftGelu, biasGelu, fastGelu, quickGelu, swish] as const;

@@ -3,7 +3,7 @@
 import type { Value } from "../graph/graph.ts";
 import { geluOps } from "./activation-gelu.ts";
 import { type Builder, float } from "./builder.ts";
-import { defineOp, type OpDefinition, oneNode } from "./define.ts";
+import { defineOp, oneNode } from "./define.ts";
 import { passPositive, positiveMask } from "./gate.ts";
 import { sameAsFirst } from "./infer.ts";
 import { softmaxOps } from "./softmax.ts";
@@ -180,7 +180,7 @@ const thresholdedRelu = defineOp({
   grad: ({ b, x, dy, attr }) => [() => passPositive(b, b.shift(x(0), -attr.float("alpha", 1)), dy(0))],
 });
 
-export const activationOps: readonly OpDefinition[] = [
+export const activationOps = [
   relu,
   leakyRelu,
   pRelu,
@@ -198,4 +198,4 @@ export const activationOps: readonly OpDefinition[] = [
   shrink,
   ...geluOps,
   ...softmaxOps,
-];
+] as const;

@@ -5,7 +5,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 
 /** Added to the score of a place that must not be looked at: its exponential is 0 in float32, and no sum overflows. */
 const never = -1e30;
@@ -243,4 +243,4 @@ function maskTerm(c: EmitContext, mask: Value, scores: Value): Value {
   return b.where(seen(), b.like(scores, 0), b.like(scores, filter));
 }
 
-export const attentionOps: readonly OpDefinition[] = [attention, microsoftAttention, multiHeadAttention];
+export const attentionOps = [attention, microsoftAttention, multiHeadAttention] as const;

@@ -5,7 +5,7 @@ import { formatShape, type Shape } from "../base/tensor.ts";
 import { int, ints, type Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
 import { convBiasGradient, convInputGradient, convWeightGradient } from "./convolution-gradients.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 import {
   at,
   outputSizes,
@@ -87,7 +87,7 @@ const convTranspose = defineOp({
   },
 });
 
-export const convolutionOps: readonly OpDefinition[] = [conv, convTranspose];
+export const convolutionOps = [conv, convTranspose] as const;
 
 function inputsOf(c: EmitContext): readonly (Value | undefined)[] {
   return [c.x(0), c.x(1), c.has(2) ? c.x(2) : undefined];

@@ -120,8 +120,19 @@ export interface Refusal extends OpBase {
 
 export type OpDefinition = Primitive | Composite | Refusal;
 
-export function defineOp<T extends OpDefinition>(definition: T): T {
-  return definition;
+/** A definition whose name the compiler knows, so that it can hold tables by op to be complete (`OpKey`). */
+export type Named<T extends OpDefinition> = (T extends Primitive
+  ? Primitive
+  : T extends Composite
+    ? Composite
+    : Refusal) &
+  Pick<T, "op"> &
+  (T extends { readonly domain: infer Domain extends string }
+    ? { readonly domain: Domain }
+    : { readonly domain?: "" });
+
+export function defineOp<const T extends OpDefinition>(definition: T): Named<T> {
+  return definition as unknown as Named<T>;
 }
 
 export function isPrimitive(definition: OpDefinition): definition is Primitive {

@@ -4,7 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type OpDefinition, oneOutput } from "./define.ts";
+import { defineOp, oneOutput } from "./define.ts";
 
 /** A value and the label of each of its axes. */
 interface Labelled {
@@ -146,4 +146,4 @@ function product(b: Builder, left: Labelled, right: Labelled, later: ReadonlySet
   return { value: b.reshape(y, sizes(labels)), labels };
 }
 
-export const einsumOps: readonly OpDefinition[] = [einsum];
+export const einsumOps = [einsum] as const;

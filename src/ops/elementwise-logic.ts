@@ -1,19 +1,19 @@
 // Comparisons, boolean algebra, and the choices that depend on them: Where, Min, Max. Booleans carry no gradient.
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type OpDefinition, oneNode, zero } from "./define.ts";
+import { defineOp, oneNode, zero } from "./define.ts";
 import { broadcastDims, broadcasting, comparing, sameAsFirst, sameDType } from "./infer.ts";
 
 /** A comparison or a boolean op of two inputs. */
-const compare = (op: string, versions: readonly number[]) =>
+const compare = <const Op extends string>(op: Op, versions: readonly number[]) =>
   defineOp({ op, versions, emit: oneNode, infer: comparing, grad: zero });
 
 /** An op on whole numbers, bit by bit. */
-const bitwise = (op: string, versions: readonly number[]) =>
+const bitwise = <const Op extends string>(op: Op, versions: readonly number[]) =>
   defineOp({ op, versions, emit: oneNode, infer: broadcasting, grad: zero });
 
 /** A question about each element. */
-const test = (op: string, versions: readonly number[]) =>
+const test = <const Op extends string>(op: Op, versions: readonly number[]) =>
   defineOp({
     op,
     versions,
@@ -44,8 +44,8 @@ function chosen(b: Builder, a: Value, c: Value, dy: Value, lost: (a: Value, c: V
 }
 
 /** y = the extremum of its inputs, two at a time;  dy goes to the input that y was taken from. */
-const extremum = (
-  op: "Min" | "Max",
+const extremum = <const Op extends "Min" | "Max">(
+  op: Op,
   versions: readonly number[],
   lost: (b: Builder) => (a: Value, c: Value) => Value,
 ) =>
@@ -62,7 +62,7 @@ const extremum = (
     ],
   });
 
-export const logicOps: readonly OpDefinition[] = [
+export const logicOps = [
   compare("Greater", [7, 9, 13]),
   compare("GreaterOrEqual", [12, 16]),
   compare("Less", [7, 9, 13]),
@@ -82,4 +82,4 @@ export const logicOps: readonly OpDefinition[] = [
   where,
   extremum("Max", [6, 8, 12, 13], (b) => (a, c) => b.less(a, c)),
   extremum("Min", [6, 8, 12, 13], (b) => (a, c) => b.greater(a, c)),
-];
+] as const;

@@ -1,15 +1,15 @@
 // Trigonometric and hyperbolic functions and their inverses, in radians.
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type OpDefinition, oneNode } from "./define.ts";
+import { defineOp, oneNode } from "./define.ts";
 import { sameAsFirst } from "./infer.ts";
 
 /** y = f(x);  dx = dy · slope, the slope written with x and y. */
-const smooth = (
-  op: string,
+const smooth = <const Op extends string>(
+  op: Op,
   versions: readonly number[],
   dx: (b: Builder, dy: Value, x: Value, y: Value) => Value,
-): OpDefinition =>
+) =>
   defineOp({
     op,
     versions,
@@ -22,7 +22,7 @@ const smooth = (
 const onePlus = (b: Builder, x: Value, sign: 1 | -1): Value =>
   sign === 1 ? b.shift(b.square(x), 1) : b.sub(b.like(x, 1), b.square(x));
 
-export const trigonometricOps: readonly OpDefinition[] = [
+export const trigonometricOps = [
   /** dx = dy · cos x. */
   smooth("Sin", [7, 22], (b, dy, x) => b.mul(dy, b.node("Cos", [x]))),
   /** dx = −dy · sin x. */
@@ -45,4 +45,4 @@ export const trigonometricOps: readonly OpDefinition[] = [
   smooth("Acosh", [9, 22], (b, dy, x) => b.div(dy, b.sqrt(b.shift(b.square(x), -1)))),
   /** dx = dy / (1 − x²), for |x| < 1. */
   smooth("Atanh", [9, 22], (b, dy, x) => b.div(dy, onePlus(b, x, -1))),
-];
+] as const;

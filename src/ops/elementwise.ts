@@ -163,7 +163,7 @@ function onlyNumber(b: Builder, v: Value): number | undefined {
 }
 
 /** Piecewise constant: the gradient is zero wherever it exists. */
-const step = (op: string, versions: readonly number[]) =>
+const step = <const Op extends string>(op: Op, versions: readonly number[]) =>
   defineOp({ op, versions, emit: oneNode, infer: sameAsFirst, grad: zero });
 
 /** y = a mod c: the sign of c, or with fmod=1 that of a;  da = dy. The divisor has no gradient here. */
@@ -304,4 +304,4 @@ export const elementwiseOps = [
   mean,
   ...logicOps,
   ...trigonometricOps,
-];
+] as const;

@@ -4,7 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import type { Value } from "../graph/graph.ts";
 import { float, int } from "./builder.ts";
 import { conv } from "./convolution.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 
 /** Activations that ONNX Runtime fuses; their parameters in the order of the attribute. */
 const activations: Readonly<Record<string, (c: EmitContext, x: Value, p: readonly number[]) => Value>> = {
@@ -66,4 +66,4 @@ const fusedGemm = defineOp({
   },
 });
 
-export const fusedOps: readonly OpDefinition[] = [fusedConv, fusedGemm];
+export const fusedOps = [fusedConv, fusedGemm] as const;

@@ -24,7 +24,8 @@ import { rotaryOps } from "./rotary.ts";
 import { shapeArithmeticOps } from "./shape-arithmetic.ts";
 import type { Target } from "./target.ts";
 
-export const opTable: OpTable = tableOf([
+/** All families; each lists its ops with their names known to the compiler. */
+const families = [
   elementwiseOps,
   activationOps,
   reductionOps,
@@ -43,8 +44,20 @@ export const opTable: OpTable = tableOf([
   rotaryOps,
   recurrentOps,
   quantizationOps,
-  refusedOps,
-]);
+] as const;
+
+type Defined = (typeof families)[number][number];
+type KeyOf<D extends OpDefinition> = D extends { readonly domain: infer Domain extends string }
+  ? Domain extends ""
+    ? D["op"]
+    : `${Domain}::${D["op"]}`
+  : D["op"];
+type Known<Key extends string> = string extends Key ? "a family lost the names of its ops" : Key;
+
+/** The table's keys (`tableKey`) of all ops but the refused ones, so that a table by op that leaves one out does not compile. */
+export type OpKey = Known<KeyOf<Defined>>;
+
+export const opTable: OpTable = tableOf([...families, refusedOps]);
 
 function tableOf(families: readonly (readonly OpDefinition[])[]): OpTable {
   const table = new Map<string, OpDefinition>();

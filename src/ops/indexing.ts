@@ -11,7 +11,6 @@ import {
   type GradEntry,
   type InferRule,
   notDifferentiable,
-  type OpDefinition,
   oneOutput,
   zero,
 } from "./define.ts";
@@ -247,7 +246,7 @@ const compress = defineOp({
   }),
 });
 
-export const indexingOps: readonly OpDefinition[] = [
+export const indexingOps = [
   gather,
   gatherElements,
   gatherND,
@@ -256,4 +255,4 @@ export const indexingOps: readonly OpDefinition[] = [
   scatterND,
   oneHot,
   compress,
-];
+] as const;

@@ -6,7 +6,7 @@ import { broadcastShapes, formatShape, type Shape, sizeOf } from "../base/tensor
 import { type Attributes, float, int, type Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type GradEntry, type OpDefinition, oneNode } from "./define.ts";
+import { defineOp, type GradEntry, oneNode } from "./define.ts";
 
 /** A matrix factor: its value (rank 2 or more) and whether its last two axes are swapped. */
 interface Factor {
@@ -88,7 +88,7 @@ const gemm = defineOp({
   },
 });
 
-export const linearOps: readonly OpDefinition[] = [matmul, fusedMatMul, transposeMatMul, gemm];
+export const linearOps = [matmul, fusedMatMul, transposeMatMul, gemm] as const;
 
 function readProduct(attr: AttributeReader): { transA: boolean; transB: boolean; alpha: number } {
   return {

@@ -4,7 +4,7 @@
 import { DistillError } from "../base/errors.ts";
 import { broadcastShapes, formatShape, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
-import { defineOp, type EmitContext, type OpDefinition, oneOutput, zero } from "./define.ts";
+import { defineOp, type EmitContext, oneOutput, zero } from "./define.ts";
 import { axesOf, axisOf, sameDType } from "./infer.ts";
 import { pad } from "./pad.ts";
 import { slice } from "./slice.ts";
@@ -268,7 +268,7 @@ const trilu = defineOp({
   }),
 });
 
-export const movementOps: readonly OpDefinition[] = [
+export const movementOps = [
   reshape,
   flatten,
   squeeze,
@@ -281,4 +281,4 @@ export const movementOps: readonly OpDefinition[] = [
   expand,
   tile,
   trilu,
-];
+] as const;

@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type Builder, float, int, onnxTypeNumber } from "./builder.ts";
-import { defineOp, type EmitContext, type EmitRule, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext, type EmitRule } from "./define.ts";
 import { overRootMeanSquare, trailingAxes } from "./standardize.ts";
 
 /** LayerNormalization along the last axis: y, the mean, and 1/√(σ² + ε). */
@@ -98,7 +98,7 @@ const embedLayerNormalization: EmitRule = (c) => {
   return [y, shown, sum];
 };
 
-export const fusedNormalizationOps: readonly OpDefinition[] = [
+export const fusedNormalizationOps = [
   simplifiedLayerNormalization,
   skipLayerNormalization,
   skipSimplifiedLayerNormalization,
@@ -110,4 +110,4 @@ export const fusedNormalizationOps: readonly OpDefinition[] = [
     composed: true,
     emit: embedLayerNormalization,
   }),
-];
+] as const;

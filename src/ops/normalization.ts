@@ -5,7 +5,7 @@ import { formatShape, sizeOf } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import { batchNormalization } from "./batch-normalization.ts";
 import { float, int, onnxTypeNumber } from "./builder.ts";
-import { defineOp, type OpDefinition } from "./define.ts";
+import { defineOp } from "./define.ts";
 import { axesOf, axisOf, reducedDims } from "./infer.ts";
 import { minusProjections, overRootMeanSquare, standardize, trailingAxes } from "./standardize.ts";
 
@@ -167,7 +167,7 @@ const lpNormalization = defineOp({
   },
 });
 
-export const normalizationOps: readonly OpDefinition[] = [
+export const normalizationOps = [
   batchNormalization,
   layerNormalization,
   rmsNormalization,
@@ -176,4 +176,4 @@ export const normalizationOps: readonly OpDefinition[] = [
   meanVarianceNormalization,
   lrn,
   lpNormalization,
-];
+] as const;

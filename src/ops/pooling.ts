@@ -7,7 +7,7 @@ import { type Attributes, int, string, typeOf, type Value } from "../graph/graph
 import type { AttributeReader } from "./attributes.ts";
 import type { Builder } from "./builder.ts";
 import { convInputGradient, patches, sumPatches } from "./convolution-gradients.ts";
-import { defineOp, notDifferentiable, type OpDefinition } from "./define.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
 import {
   at,
   fill,
@@ -192,7 +192,7 @@ function root(b: Builder, x: Value, p: number): Value {
   return b.where(nothing, b.like(x, 0), y);
 }
 
-export const poolingOps: readonly OpDefinition[] = [
+export const poolingOps = [
   maxPool,
   averagePool,
   lpPool,
@@ -200,7 +200,7 @@ export const poolingOps: readonly OpDefinition[] = [
   globalAveragePool,
   globalMaxPool,
   maxUnpool,
-];
+] as const;
 
 /** A pool's window and where it lies. */
 interface Pool {

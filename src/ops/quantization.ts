@@ -5,7 +5,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, isFloat } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { dtypeFromOnnx } from "./builder.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 import { axisOf } from "./infer.ts";
 import { pickAlong } from "./slice.ts";
 
@@ -53,7 +53,7 @@ function rangeOf(c: EmitContext): readonly [number, number] {
 }
 
 /** q = clip(round(x/scale) + zero point) to the range, rounding halves to even;  dx = dq/scale where nothing was cut off. */
-const quantizeLinear = (domain: string, versions: readonly number[]): OpDefinition =>
+const quantizeLinear = <const Domain extends string>(domain: Domain, versions: readonly number[]) =>
   defineOp({
     op: "QuantizeLinear",
     domain,
@@ -79,7 +79,7 @@ const quantizeLinear = (domain: string, versions: readonly number[]): OpDefiniti
   });
 
 /** y = (q − zero point)·scale. */
-const dequantizeLinear = (domain: string, versions: readonly number[]): OpDefinition =>
+const dequantizeLinear = <const Domain extends string>(domain: Domain, versions: readonly number[]) =>
   defineOp({
     op: "DequantizeLinear",
     domain,
@@ -97,9 +97,9 @@ const dequantizeLinear = (domain: string, versions: readonly number[]): OpDefini
     },
   });
 
-export const quantizationOps: readonly OpDefinition[] = [
+export const quantizationOps = [
   quantizeLinear("", [10, 13, 19, 21, 23, 24, 25]),
   dequantizeLinear("", [10, 13, 19, 21, 23, 24, 25]),
   quantizeLinear("com.microsoft", [1]),
   dequantizeLinear("com.microsoft", [1]),
-];
+] as const;

@@ -5,7 +5,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, toNumbers } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type Builder, int } from "./builder.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 import { sameAsFirst } from "./infer.ts";
 import { type Activation, activationsOf } from "./recurrent-activations.ts";
 
@@ -240,12 +240,12 @@ const reverseSequence = defineOp({
   grad: ({ b, x, dy, node }) => [() => b.node("ReverseSequence", [dy(0), x(1)], node.attributes), "zero"],
 });
 
-const recurrent = (
-  op: string,
+const recurrent = <const Op extends string>(
+  op: Op,
   kind: Kind,
   weights: readonly number[],
   initial: readonly number[],
-): OpDefinition =>
+) =>
   defineOp({
     op,
     versions: [7, 14, 22],
@@ -256,9 +256,9 @@ const recurrent = (
     emit: (c) => unroll(kind, c),
   });
 
-export const recurrentOps: readonly OpDefinition[] = [
+export const recurrentOps = [
   recurrent("RNN", rnnKind, [1, 2, 3], [5]),
   recurrent("GRU", gruKind, [1, 2, 3], [5]),
   recurrent("LSTM", lstmKind, [1, 2, 3, 7], [5, 6]),
   reverseSequence,
-];
+] as const;

@@ -4,15 +4,7 @@
 import { type Shape, sizeOf } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import { type Builder, int } from "./builder.ts";
-import {
-  defineOp,
-  type EmitContext,
-  type GradContext,
-  type InferContext,
-  type OpDefinition,
-  oneNode,
-  zero,
-} from "./define.ts";
+import { defineOp, type EmitContext, type GradContext, type InferContext, oneNode, zero } from "./define.ts";
 import { signMask } from "./gate.ts";
 import { axesOf, axisOf, reducedDims, sameAsFirst } from "./infer.ts";
 
@@ -52,12 +44,12 @@ interface Reduced {
 }
 
 /** A reduction: since-versions, the first with axes as an input, and its gradient (of x's shape). */
-const reduction = (
-  op: string,
+const reduction = <const Op extends string>(
+  op: Op,
   versions: readonly number[],
   asInputSince: number,
   dx: (r: Reduced) => Value,
-): OpDefinition =>
+) =>
   defineOp({
     op,
     versions,
@@ -153,7 +145,7 @@ const reduceProd = reduction("ReduceProd", since18, 18, ({ b, x, y, dy, sum }) =
 });
 
 /** Where the extremum is: whole numbers, which carry no gradient, as PyTorch's argmax is detached. */
-const argExtremum = (op: string): OpDefinition =>
+const argExtremum = <const Op extends string>(op: Op) =>
   defineOp({
     op,
     versions: [1, 11, 12, 13],
@@ -213,7 +205,7 @@ const topK = defineOp({
   ],
 });
 
-export const reductionOps: readonly OpDefinition[] = [
+export const reductionOps = [
   reduceSum,
   reduceMean,
   reduceMax,
@@ -228,4 +220,4 @@ export const reductionOps: readonly OpDefinition[] = [
   argExtremum("ArgMin"),
   cumSum,
   topK,
-];
+] as const;

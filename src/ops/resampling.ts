@@ -5,7 +5,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, type NumericDType, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type EmitContext, type OpDefinition, oneOutput } from "./define.ts";
+import { defineOp, type EmitContext, oneOutput } from "./define.ts";
 import { axisOf } from "./infer.ts";
 import { type Interpolation, resizeWeights } from "./resize-weights.ts";
 import { pickAlong } from "./slice.ts";
@@ -222,4 +222,4 @@ function imageDims(dims: Shape, where: string): [number, number, number, number]
   throw new DistillError("E_SHAPE", `${where}: expected a [N, C, H, W] map, got ${formatShape(dims)}`);
 }
 
-export const resamplingOps: readonly OpDefinition[] = [resize, upsample, depthToSpace, spaceToDepth];
+export const resamplingOps = [resize, upsample, depthToSpace, spaceToDepth] as const;

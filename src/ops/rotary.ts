@@ -4,7 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
-import { defineOp, type EmitContext, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitContext } from "./define.ts";
 
 /**
  * (x₁, x₂) -> (x₁·cos − x₂·sin, x₁·sin + x₂·cos) on the first `2·half` elements of each head, in halves or interleaved.
@@ -96,4 +96,4 @@ const microsoftRotaryEmbedding = defineOp({
   },
 });
 
-export const rotaryOps: readonly OpDefinition[] = [rotaryEmbedding, microsoftRotaryEmbedding];
+export const rotaryOps = [rotaryEmbedding, microsoftRotaryEmbedding] as const;

@@ -12,7 +12,7 @@ import {
 } from "../base/tensor.ts";
 import { type Attributes, typeOf } from "../graph/graph.ts";
 import { dtypeFromOnnx } from "./builder.ts";
-import { defineOp, type OpDefinition, oneOutput } from "./define.ts";
+import { defineOp, oneOutput } from "./define.ts";
 
 /** y = the tensor of the attribute. */
 const constant = defineOp({
@@ -102,11 +102,4 @@ function filled(dtype: DType, dims: readonly number[], make: (i: number) => numb
   );
 }
 
-export const shapeArithmeticOps: readonly OpDefinition[] = [
-  constant,
-  shape,
-  size,
-  constantOfShape,
-  range,
-  eyeLike,
-];
+export const shapeArithmeticOps = [constant, shape, size, constantOfShape, range, eyeLike] as const;

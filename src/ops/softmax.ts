@@ -3,7 +3,7 @@
 import { sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type Builder, int } from "./builder.ts";
-import { defineOp, type EmitRule, type OpDefinition } from "./define.ts";
+import { defineOp, type EmitRule } from "./define.ts";
 import { axisOf, sameAsFirst } from "./infer.ts";
 
 /** Turns either spelling into the newer one. */
@@ -61,4 +61,4 @@ const hardmax = defineOp({
   }),
 });
 
-export const softmaxOps: readonly OpDefinition[] = [softmax, logSoftmax, hardmax];
+export const softmaxOps = [softmax, logSoftmax, hardmax] as const;

@@ -5,6 +5,7 @@ import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { activationOps } from "../ops/activation.ts";
 import { tableKey } from "../ops/builder.ts";
+import type { OpDefinition } from "../ops/define.ts";
 import { movementOps } from "../ops/movement.ts";
 import { normalizationOps } from "../ops/normalization.ts";
 import { fusedNormalizationOps } from "../ops/normalization-fused.ts";
@@ -46,17 +47,19 @@ export interface CandidateOptions {
 /** How many places are suggested at most where the resolution never changes. */
 export const mostSuggested = 4;
 
+const keysOf = (ops: readonly OpDefinition[]): string[] => ops.map((d) => tableKey(d.op, d.domain));
+
 /** Ops whose outputs are a layer's answer: activations, normalisations, pools, and the sums of residual branches. */
 const answers = new Set([
-  ...[...activationOps, ...normalizationOps, ...fusedNormalizationOps, ...poolingOps]
-    .filter((d) => !softmaxOps.includes(d))
-    .map((d) => tableKey(d.op, d.domain)),
+  ...keysOf([...activationOps, ...normalizationOps, ...fusedNormalizationOps, ...poolingOps]).filter(
+    (key) => !keysOf(softmaxOps).includes(key),
+  ),
   "Add",
 ]);
 
 /** Ops that end a residual block where branches meet in them. A product of branches is a gate. */
 const merging = new Set(["Add", "Sum", "com.microsoft::SkipLayerNormalization"]);
-const movement = new Set(movementOps.map((d) => tableKey(d.op, d.domain)));
+const movement = new Set(keysOf(movementOps));
 
 /** `depth` counts layers here. */
 interface Found extends Omit<TapCandidate, "end" | "suggested"> {
