@@ -44,7 +44,9 @@ Written from the op table in \`src/ops/\` by \`npx tsx scripts/ops-doc.ts\`; do 
 A student may contain these ops, in the versions that the opsets in the second column began; a version is read by every later
 opset until the next one. A teacher may contain whatever ONNX Runtime runs. Model-local functions, and \`If\` nodes whose
 condition follows from constants or shapes, are written out first, so what counts is what is in them. What is computed from
-shapes and constants alone is computed once, before training, and needs no gradient whatever its op.
+shapes and constants alone is computed once, before training, and needs no gradient whatever its op. What comes before the first
+trained weight, or behind frozen ones alone, may be anything that ONNX Runtime runs: what has no rule runs as it stands, before
+each step.
 \`onnx-distill inspect model.onnx\` says the same of one model.`;
 
 const name = (d: OpDefinition): string => tableKey(d.op, d.domain);

@@ -6,6 +6,7 @@ import type { ValueInfo } from "../base/value-info.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { modelOrigin } from "../onnx/model-origin.ts";
+import { namesInside } from "../onnx/subgraphs.ts";
 import { tableKey } from "../ops/builder.ts";
 import { isPrimitive, isRefusal, notDifferentiable, zero } from "../ops/define.ts";
 import { versionOf } from "../ops/emit-node.ts";
@@ -19,8 +20,8 @@ import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
 import { type TaskName, tasksOfRank } from "../tasks/index.ts";
 import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
 
-/** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded: need not be asked. */
-export type Gradient = "yes" | "zero" | "no" | "unknown" | "folded";
+/** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded, front: need not be asked. */
+export type Gradient = "yes" | "zero" | "no" | "unknown" | "folded" | "front";
 
 export interface ModelDescription {
   readonly model: string;
@@ -89,8 +90,11 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
   }
   notes.push(...remarks(model));
   const roles = learnedConstants(model);
+  const learned = afterConstants(model, roles);
   const gradientOf = (node: Node): Gradient =>
-    node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y)) ? "folded" : gradientRule(node);
+    node.outputs.length > 0 && node.outputs.every((y) => !y || known.has(y))
+      ? "folded"
+      : gradientRule(node, model, learned);
   // A node that asks for a weight's shape alone is not where the weight belongs.
   const used = new Set(model.graph.nodes.filter((n) => gradientOf(n) !== "folded").flatMap((n) => n.inputs));
   const layers = model.graph.nodes.map((node): Layer => {
@@ -141,8 +145,24 @@ function remarks(model: Model): string[] {
   return [...ends, describeBareConvolutions(bareConvolutions(model))].filter((note) => note !== undefined);
 }
 
-function gradientRule(node: Node): Gradient {
+/** The nodes that something learned lies before. */
+function afterConstants(model: Model, learned: { has(x: Value): boolean }): Set<Node> {
+  const values = new Set<Value>();
+  const nodes = new Set<Node>();
+  for (const node of model.graph.nodes) {
+    const inside = [...namesInside(node)].map((name) => model.graph.find(name));
+    if (![...node.inputs, ...inside].some((x) => x && (learned.has(x) || values.has(x)))) continue;
+    nodes.add(node);
+    for (const y of node.outputs) if (y) values.add(y);
+  }
+  return nodes;
+}
+
+function gradientRule(node: Node, model: Model, learned: ReadonlySet<Node>): Gradient {
   const definition = opTable.get(tableKey(node.op, node.domain));
+  const old = definition && versionOf(definition, model.graph.opsets.get(node.domain) ?? 1) === undefined;
+  if ((!definition || isRefusal(definition) || old) && !definition?.random && !learned.has(node))
+    return "front";
   if (!definition) return "unknown";
   if (isRefusal(definition)) return "no";
   if (!isPrimitive(definition)) return "yes";
@@ -157,7 +177,10 @@ function opsOf(model: Model, layers: readonly Layer[]): OpUse[] {
     const definition = opTable.get(op);
     const opset = model.graph.opsets.get(node.domain) ?? 1;
     const old =
-      definition !== undefined && versionOf(definition, opset) === undefined && gradient !== "folded";
+      definition !== undefined &&
+      versionOf(definition, opset) === undefined &&
+      gradient !== "folded" &&
+      gradient !== "front";
     const kind: Gradient = old ? "unknown" : gradient;
     const key = `${kind} ${op}`;
     const use = uses.get(key);

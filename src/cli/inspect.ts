@@ -116,6 +116,7 @@ const meaning: Record<Gradient, string> = {
   zero: "pass no gradient (it is zero everywhere)",
   no: "cannot be differentiated",
   unknown: "not known: a student must not need them (a teacher may)",
+  front: "run as they stand before a step: no weight lies before them",
   folded: "computed from shapes and constants alone, need no gradient",
 };
 

@@ -17,6 +17,7 @@ import { emitApply, scalarInputs } from "./emit-apply.ts";
 import { emitGradients } from "./emit-gradients.ts";
 import type { ScheduledFactor } from "./emit-loss.ts";
 import { type DropoutMask, emitStudent } from "./emit-student.ts";
+import type { Front } from "./front.ts";
 import { planStep, type StepPlan, withoutTraining } from "./plan-step.ts";
 import { type Pack, packTensors } from "./state.ts";
 import { addOutput, names, slotKey, vector } from "./step-names.ts";
@@ -43,6 +44,8 @@ export interface CompiledStep {
   /** Weights of terms that move over the run. */
   readonly scheduled: readonly ScheduledFactor[];
   readonly masks: readonly DropoutMask[];
+  /** What runs before the step, as it stands in the student's file; its values are fed as `names.front(name)`. */
+  readonly front: Front;
   /** Shape of the student's logits, samples in front, and where its own samples lie. */
   readonly logitsShape: Shape;
   readonly batchAxis: BatchAxis;
@@ -60,14 +63,16 @@ export function compileStep(options: CompileOptions): CompiledStep {
   const block = options.target.blockedConvolutions ? options.convolutionBlock : undefined;
   const o = { ...options, target: { ...options.target, convolutionBlock: block } };
   const newGraph = (name: string): Builder => newBuilder(name, o.target);
+  let plan = planStep(o);
   const finished = (b: Builder): Graph => {
     b.graph.prune();
     // A loss that knows the teacher's scores already does not look at its activations: nobody need keep and feed them.
     b.graph.dropUnusedInputs(o.taps.map((t) => names.teacherTap(t.name)));
+    // What the front alone looks at goes there.
+    if (plan.front.values.length > 0) b.graph.dropUnusedInputs(o.student.graph.inputs.map((x) => x.name));
     return block ? blockConvolutions(b.graph, block) : b.graph;
   };
 
-  let plan = planStep(o);
   let step = newGraph("step");
   let emitted = emitGradients(step, plan);
   const { unmoved } = emitted;
@@ -94,6 +99,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     terms: emitted.terms,
     scheduled: emitted.scheduled,
     masks: emitted.masks,
+    front: plan.front,
     logitsShape: plan.logitsShape,
     batchAxis: plan.batchAxis,
     unmoved,

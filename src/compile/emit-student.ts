@@ -24,6 +24,7 @@ export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
   const { o } = plan;
   const given = new Map<Value, Value>();
   for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(x.name, typeOf(x)));
+  for (const x of plan.front.values) given.set(x, b.graph.addInput(names.front(x.name), typeOf(x)));
   const constants = new Map([...o.student.graph.constants.keys()].map((v) => [v.name, v]));
   const weights = new Map<string, Value>();
   const views = new Map<string, Value>();

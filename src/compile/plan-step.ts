@@ -15,6 +15,7 @@ import {
 import { checkPath } from "./check-path.ts";
 import { checkTap, valueNamed } from "./check-taps.ts";
 import type { CompileOptions } from "./compile-options.ts";
+import { type Front, frontOf } from "./front.ts";
 import { describeQuantised, type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack } from "./state.ts";
 import { pathTo } from "./student-forward.ts";
@@ -27,6 +28,8 @@ interface Wanted {
   /** Samples in front. */
   readonly logitsShape: Shape;
   readonly tapValues: readonly Value[];
+  /** What is computed before the step, and fed to it. */
+  readonly front: Front;
 }
 
 export interface StepPlan extends Wanted {
@@ -51,10 +54,17 @@ export function planStep(o: CompileOptions): StepPlan {
   o.taps.forEach((tap, i) => {
     checkTap(o, tap, tapValues[i] as Value);
   });
-  const path = pathTo(o.student, [logits, ...tapValues], o.known);
+  const values = [logits, ...tapValues];
+  const path = pathTo(o.student, values, o.known);
   const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
-  checkPath(o.student, opTable, path, roles.trained);
-  return withRoles({ o, logits, batchAxis, logitsShape: batchFirstShape(dims, batchAxis), tapValues }, roles);
+  const statistics = o.trainStatistics ? roles.statistics : [];
+  const front = frontOf(o.student, {
+    ...{ table: opTable, path, wanted: values, known: o.known },
+    ...{ trained: roles.trained, statistics },
+  });
+  checkPath(o.student, opTable, pathTo(o.student, values, either(o.known, front)), roles.trained);
+  const wanted = { o, logits, batchAxis, logitsShape: batchFirstShape(dims, batchAxis), tapValues, front };
+  return withRoles(wanted, roles);
 }
 
 /** The plan in which constants of those names are not trained. */
@@ -63,7 +73,13 @@ export function withoutTraining(plan: StepPlan, names: Pick<ReadonlySet<string>,
   return withRoles(plan, { ...plan.roles, trained });
 }
 
-function withRoles({ o, logits, batchAxis, logitsShape, tapValues }: Wanted, roles: Roles): StepPlan {
+/** Where a step need not look past: what is known, and what it is fed. */
+function either(known: ReadonlyMap<Value, Tensor>, { values }: Front): { has(value: Value): boolean } {
+  return { has: (x) => known.has(x) || values.includes(x) };
+}
+
+function withRoles(wanted: Wanted, roles: Roles): StepPlan {
+  const { o, logits, batchAxis, logitsShape, tapValues, front } = wanted;
   if (roles.trained.length === 0) throw nothingToTrain(o);
   const known = new Map(o.known);
   for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
@@ -73,7 +89,8 @@ function withRoles({ o, logits, batchAxis, logitsShape, tapValues }: Wanted, rol
     batchAxis,
     logitsShape,
     tapValues,
-    path: pathTo(o.student, [logits, ...tapValues], known),
+    front,
+    path: pathTo(o.student, [logits, ...tapValues], either(known, front)),
     known,
     roles,
     weights: layOut("weights", roles.trained.map(shaped(o.student))),

@@ -8,6 +8,7 @@ import type { Pack } from "./state.ts";
 export const names = {
   teacherLogits: "teacher/logits",
   teacherTap: (tap: string) => `teacher/tap/${tap}`,
+  front: (value: string) => `front/${value}`,
   labels: "labels",
   rowWeights: "row-weights",
   scalar: (name: string) => `scalar/${name}`,

@@ -8,7 +8,11 @@ import type { EmitHooks } from "../ops/define.ts";
 import { emitNode } from "../ops/emit-node.ts";
 
 /** The nodes that `wanted` depend on, in order; not looked past what is known already. */
-export function pathTo(model: Model, wanted: readonly Value[], known: ReadonlyMap<Value, Tensor>): Node[] {
+export function pathTo(
+  model: Model,
+  wanted: readonly Value[],
+  known: { has(value: Value): boolean },
+): Node[] {
   const needed = new Set(wanted);
   return model.graph.nodes
     .toReversed()

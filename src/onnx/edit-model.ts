@@ -23,6 +23,7 @@ import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
 import { dataTypeOf, dtypeOf, isConstant, originOf, type Provenance, shallow } from "./proto.ts";
 import { buildModel } from "./read-model.ts";
+import { takenBy } from "./subgraphs.ts";
 import { encodeTensor } from "./tensor-proto.ts";
 
 /** A node to add, in the model's own opset; inputs and outputs are names of values, "" for one that is left out. */
@@ -251,14 +252,4 @@ function keepOnly(g: GraphProto, outputs: readonly string[]): void {
     .reverse();
   const declared = new Map(g.output.map((v) => [v.name, v]));
   g.output = outputs.map((name) => declared.get(name) ?? create(ValueInfoProtoSchema, { name }));
-}
-
-/** Every name that a node and the subgraphs in it take; of the latter some are their own. */
-function* takenBy(node: NodeProto): Generator<string> {
-  yield* node.input;
-  for (const { g, graphs } of node.attribute)
-    for (const inner of g ? [g, ...graphs] : graphs) {
-      yield* inner.output.map((o) => o.name);
-      for (const n of inner.node) yield* takenBy(n);
-    }
 }

@@ -99,6 +99,8 @@ interface OpBase {
   readonly fixed?: readonly number[] | FixedSlots;
   /** Input slots that hold running statistics: state, but not trained. */
   readonly statistics?: readonly number[];
+  /** Gives another result each time, or does in training. */
+  readonly random?: true;
 }
 
 export interface Primitive extends OpBase {

@@ -242,6 +242,7 @@ const identity = defineOp({
 const dropout = defineOp({
   op: "Dropout",
   versions: [7, 10, 12, 13, 22],
+  random: true,
   composed: true,
   emit: ({ b, x, has, numbers, attr, version, node, hooks, where }) => {
     const given = version >= 12 ? (has(1) ? numbers(1)[0] : undefined) : attr.float("ratio", 0.5);

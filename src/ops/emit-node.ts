@@ -86,6 +86,6 @@ function unknownOp(table: OpTable, node: Node, need: string): DistillError {
   const name = tableKey(node.op, node.domain);
   return new DistillError(
     "E_OP",
-    `no rule for op ${name} at node "${node.name}"${need}, so it cannot be part of a student.${didYouMean(name, table.keys())} Add a rule in src/ops, or replace the op in the model.`,
+    `no rule for op ${name} at node "${node.name}"${need}, so it cannot be part of a student.${didYouMean(name, table.keys())} Add a rule in src/ops, replace the op in the model, or freeze every weight before it (--freeze): then it runs as it stands.`,
   );
 }

@@ -1,4 +1,5 @@
 // Ops that we know and refuse in a student, each with the reason and what to do. A teacher may hold any of them.
+import type { Node } from "../graph/graph.ts";
 import type { OpDefinition } from "./define.ts";
 
 const cache = "it keeps keys and values from call to call; export the model without a key/value cache";
@@ -52,5 +53,13 @@ const refusals: Readonly<Record<string, string>> = {
 
 export const refusedOps: readonly OpDefinition[] = Object.entries(refusals).map(([key, refused]) => {
   const [op, domain] = key.split("::").reverse() as [string, string | undefined];
-  return { op, versions: [1], refused, ...(domain !== undefined && { domain }) };
+  return {
+    op,
+    versions: [1],
+    refused,
+    ...(domain !== undefined && { domain }),
+    ...(refused === random && { random: true as const }),
+    // Scales of whole numbers, one for each channel, are floats that nobody learns.
+    ...(refused === integers && { fixed: (node: Node) => node.inputs.map((_, i) => i) }),
+  };
 });

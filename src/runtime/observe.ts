@@ -23,16 +23,6 @@ export interface Observation {
 
 /** The input of which an op reads the shape or the element type alone, so that its elements need not be known. */
 const unreadInput: Readonly<Record<string, number>> = { Shape: 0, Size: 0, EyeLike: 0, CastLike: 1 };
-/** Ops that give another result each time, or do in training. */
-const randomOps = new Set([
-  "Bernoulli",
-  "Dropout",
-  "Multinomial",
-  "RandomNormal",
-  "RandomNormalLike",
-  "RandomUniform",
-  "RandomUniformLike",
-]);
 /** Ops of other domains may do anything. */
 const trustedDomains = new Set(["", "com.microsoft"]);
 
@@ -102,7 +92,7 @@ function fixedAlone(graph: Graph): Set<Value> {
 }
 
 function isFoldable(node: Node, known: ReadonlyMap<Value, Tensor>): boolean {
-  if (!trustedDomains.has(node.domain) || randomOps.has(node.op)) return false;
+  if (!trustedDomains.has(node.domain) || opTable.get(tableKey(node.op, node.domain))?.random) return false;
   // A subgraph may take values that are not among the inputs.
   if (Object.values(node.attributes).some((a) => a.kind === "opaque")) return false;
   const unread = node.domain === "" ? unreadInput[node.op] : undefined;

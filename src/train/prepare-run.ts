@@ -19,6 +19,7 @@ import { chooseTaps } from "./automatic-taps.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
+import { loadFront } from "./front-runner.ts";
 import { checkLabels, type LabelUse, labelFeeds } from "./labels.ts";
 import { checkMonitor } from "./monitor.ts";
 import { openModel, openTeacher } from "./open-models.ts";
@@ -39,6 +40,8 @@ export interface PreparedRun {
   readonly runtime: Runtime;
   readonly student: PreparedStudent;
   readonly feedStudent: Feeder;
+  /** The student's inputs out of a batch, and what is computed of them before a step. */
+  readonly feedStep: (inputs: readonly Tensor[]) => Promise<Record<string, Tensor>>;
   readonly teacher: Teacher | undefined;
   /** What the teacher says of the first batch. */
   readonly probe: TeacherOutputs | undefined;
@@ -147,6 +150,8 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     target: o.target,
     convolutionBlock: await runtime.convolutionBlock?.(),
   });
+  const front = await loadFront(student.model, compiled, runtime);
+  held.push(front);
   const { source } = student.own;
   checkSameLogits(student.own, compiled.logitsShape, probe);
   await checkLabels(o.task, data, "the data", source, compiled.logitsShape);
@@ -159,6 +164,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     runtime,
     student,
     feedStudent,
+    feedStep: (inputs) => front.run(feedStudent(inputs)),
     teacher: taught.teacher && formedTeacher(taught.teacher, forms),
     probe,
     taps,

@@ -1,6 +1,7 @@
 // What the user should know before a run begins, one sentence each.
 import type { CompiledStep } from "../compile/compile-step.ts";
 import { describeUnmoved } from "../compile/gradient-ends.ts";
+import type { Node } from "../graph/graph.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
 import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
@@ -27,6 +28,10 @@ export function runNotes(run: AboutRun): string[] {
     );
   const still = new Map([...compiled.unmoved].filter(([, end]) => end));
   if (still.size > 0) notes.push(`not trained: ${describeUnmoved(still)}`);
+  if (compiled.front.asTheyStand.length > 0)
+    notes.push(
+      `before each step, as the file has it and without training: ${listNodes(compiled.front.asTheyStand)}`,
+    );
   const left = samples - stepsPerEpoch * o.batch;
   if (left > 0)
     notes.push(
@@ -47,6 +52,11 @@ export function runNotes(run: AboutRun): string[] {
     );
   }
   return notes;
+}
+
+function listNodes(nodes: readonly Node[]): string {
+  const shown = nodes.slice(0, 5).map(({ op, name }) => `${op} at node "${name}"`);
+  return nodes.length > 5 ? `${shown.join(", ")} and ${nodes.length - 5} more` : shown.join(", ");
 }
 
 /** With two classes the correlation within a sample is ±1 and has no gradient; that over the samples knows no offset. */

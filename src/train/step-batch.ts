@@ -26,7 +26,7 @@ export async function readStepBatch(
   const epoch = Math.floor(step / schedule.stepsPerEpoch);
   const batch = await options.data.read(samples);
   const inputs = augments(o) ? augmented(batch.inputs, options.data, o, epoch, samples) : batch.inputs;
-  const feeds: Record<string, Tensor> = { ...run.feedStudent(inputs) };
+  const feeds = await run.feedStep(inputs);
   const raw = await answers.of(samples, inputs, epoch);
   // An axis of one more or less than the student's makes no difference.
   const teacher = raw && { ...raw, logits: { ...raw.logits, dims: compiled.logitsShape } };

@@ -93,14 +93,14 @@ export class TeacherAnswers {
 
   /** Renews what is measured on both sides and due before `step`. */
   async measureBoth(runner: StepRunner, step: number): Promise<void> {
-    const { measured, options, schedule, feedStudent, o } = this.#run;
+    const { measured, options, schedule, feedStep, o } = this.#run;
     const ask = async (samples: Uint32Array) => {
       const { inputs } = await options.data.read(samples);
       const said =
         this.#cache && !augments(o)
           ? this.#cache.gather(samples)
           : await (this.#run.teacher as Teacher).run(inputs);
-      return { student: await runner.forward(feedStudent(inputs), step), teacher: said };
+      return { student: await runner.forward(await feedStep(inputs), step), teacher: said };
     };
     for (const [name, value] of await measureBoth(measured, step, schedule.batches(0), ask))
       runner.setVariable(name, value);

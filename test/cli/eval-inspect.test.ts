@@ -162,22 +162,26 @@ describe("inspect", () => {
   it("tells which ops can and cannot be differentiated, and folds shape arithmetic", async () => {
     const { at } = world();
     const graph = new Graph("mixed", [["", 17]]);
-    const x = graph.addInput("x", { dtype: "float32", dims: [2, 4] });
+    const x = graph.addInput("x", { dtype: "float32", dims: [4, 4] });
     const one = (op: string, inputs: (typeof x | undefined)[]) =>
       graph.addNode({ op, name: op, inputs, outputs: [op] }).outputs[0]!;
     const shape = one("Shape", [x]);
-    const floor = one("Floor", [one("Relu", [x])]);
+    const weight = graph.addConstant("weight", tensor("float32", [1, 2, 3, 4]));
+    const floor = one("Floor", [one("Relu", [one("Mul", [x, weight])])]);
     graph.addOutput(one("Reshape", [floor, shape]));
     graph.addOutput(one("NonZero", [floor]));
+    graph.addOutput(one("Det", [x]));
     writeFileSync(at("mixed.onnx"), writeGraph(graph));
     const { out } = await cli(["inspect", at("mixed.onnx"), "--json"]);
     const { ops } = parsed<{ ops: { op: string; gradient: string; note?: string }[] }>(out);
     expect(Object.fromEntries(ops.map((o) => [o.op, o.gradient]))).toEqual({
+      Mul: "yes",
       Relu: "yes",
       Reshape: "yes",
       Floor: "zero",
       Shape: "folded",
       NonZero: "no",
+      Det: "front",
     });
     expect(ops.find((o) => o.op === "NonZero")?.note).toBe('first at "NonZero"');
   });

@@ -176,7 +176,7 @@ export const refusedModels: readonly RefusedModel[] = [
       square: index(-1, 1, 1),
       column: index(-1, 3),
     }),
-    line: 'no rule for op Det at node "/d", needed by "body.weight", so it cannot be part of a student. Add a rule in src/ops, or replace the op in the model.',
+    line: 'no rule for op Det at node "/d", needed by "body.weight", so it cannot be part of a student. Add a rule in src/ops, replace the op in the model, or freeze every weight before it (--freeze): then it runs as it stands.',
   },
   {
     what: "an op of its author's own",
