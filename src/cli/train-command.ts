@@ -28,7 +28,7 @@ export function addTrain(program: Command, run: RunBody): void {
     .addOption(option("--out <folder>", "the run folder; one that holds a run already is refused"))
     .option(
       "--resume",
-      "continue the run in --out; its options are known, those given again must be the same",
+      "continue the run in --out; its options are known, those given again must be the same, but for --epochs: more of them carry on a run that is finished too",
     )
     .addOption(
       option(

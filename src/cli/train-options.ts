@@ -57,6 +57,8 @@ export interface KeptCommand {
 
 /** Options that say nothing about what a run computes: they need not be the same when it is resumed. */
 const free: readonly (keyof TrainFlags)[] = ["out", "resume", "json", "threads"];
+/** Options that a run may go on with otherwise than it was begun. */
+const continuable: readonly (keyof TrainFlags)[] = ["epochs"];
 const paths = ["student", "teacher", "strategy", "data", "evalData"] as const;
 
 export function keptCommand(flags: TrainFlags): KeptCommand {
@@ -81,7 +83,7 @@ export function resumedFlags(flags: TrainFlags, kept: KeptCommand | undefined, o
     );
   const before = kept.options;
   for (const [key, is] of Object.entries(flags) as [keyof TrainFlags, unknown][]) {
-    if (free.includes(key)) continue;
+    if (free.includes(key) || continuable.includes(key)) continue;
     const was = before[key];
     if (JSON.stringify(was) === JSON.stringify(is)) continue;
     throw new DistillError(

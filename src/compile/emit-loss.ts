@@ -13,6 +13,8 @@ import { names } from "./step-names.ts";
 
 /** A scalar input of the step whose value follows from how far the run is. */
 export interface ScheduledFactor {
+  /** The term of the loss that it belongs to. */
+  readonly term: string;
   readonly input: string;
   readonly at: (progress: Progress) => number;
 }
@@ -47,7 +49,7 @@ export function emitLoss(b: Builder, plan: StepPlan) {
   const parts = terms.map(({ name, value, factor }) => {
     if (!factor) return { name, value };
     const input = names.scalar(`loss/${name}`);
-    scheduled.push({ input, at: factor });
+    scheduled.push({ term: `loss/${name}`, input, at: factor });
     return { name, value: b.mul(value, b.graph.addInput(input, { dtype: "float32", dims: [] })) };
   });
   if (parts.length === 0)

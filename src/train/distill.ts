@@ -1,6 +1,7 @@
 // The training loop: teacher + student + data + strategy -> events, and a better student. Supervised training is the same
 // loop without a teacher. Its phases have files of their own: prepare-run, teacher-answers, train-step, evaluate-run.
 
+import { continueRun } from "./continued-run.ts";
 import { BestStudent, evaluateTeacher, evaluationEvent } from "./evaluate-run.ts";
 import type { DistillEvent } from "./events.ts";
 import { loadStep } from "./load-step.ts";
@@ -8,7 +9,6 @@ import { modelSize } from "./model-figures.ts";
 import type { DistillOptions } from "./options.ts";
 import { type Held, type PreparedRun, prepareRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
-import { resumePoint } from "./run-identity.ts";
 import { BatchAhead, readStepBatch } from "./step-batch.ts";
 import { TeacherAnswers } from "./teacher-answers.ts";
 import { diverged, trainStep } from "./train-step.ts";
@@ -36,7 +36,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     const prepared = await prepareRun(options, held);
     const { o, compiled, student, schedule, identity } = prepared;
     const { stepsPerEpoch, steps } = schedule;
-    const { folder, checkpoint } = await openFolder(prepared);
+    const { folder, checkpoint, notes } = await openFolder(prepared);
     if (folder && !checkpoint)
       folder.writeJson("run.json", { ...identity, started: new Date().toISOString() });
 
@@ -59,7 +59,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       parameters: modelSize(student.own).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
       taps: prepared.taps,
-      notes: [...prepared.notes, ...answers.notes, ...loaded.notes],
+      notes: [...notes, ...prepared.notes, ...answers.notes, ...loaded.notes],
     };
 
     const taught = await evaluateTeacher(prepared);
@@ -147,14 +147,16 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
   }
 }
 
-/** The run's folder, where it has one, and the checkpoint to go on from. */
-async function openFolder({ options, identity }: PreparedRun): Promise<{
+/** The run's folder, where it has one, the checkpoint to go on from, and what the user should know about that. */
+async function openFolder(run: PreparedRun): Promise<{
   folder: RunFolder | undefined;
   checkpoint: Checkpoint | undefined;
+  notes: readonly string[];
 }> {
-  if (options.out === undefined) return { folder: undefined, checkpoint: undefined };
+  const { out, resume } = run.options;
+  if (out === undefined) return { folder: undefined, checkpoint: undefined, notes: [] };
   const { RunFolder } = await import("./run-folder.ts");
-  if (!options.resume) return { folder: RunFolder.create(options.out), checkpoint: undefined };
-  const folder = RunFolder.open(options.out);
-  return { folder, checkpoint: resumePoint(folder, identity) };
+  if (!resume) return { folder: RunFolder.create(out), checkpoint: undefined, notes: [] };
+  const folder = RunFolder.open(out);
+  return { folder, ...continueRun(run, folder) };
 }

@@ -91,7 +91,9 @@ export class BestStudent {
     if (this.#bytes) return this.#bytes;
     const path = this.#folder?.file("student.onnx");
     const { readFileSync, existsSync } = await import("node:fs");
-    if (this.step !== undefined && path && existsSync(path)) return readFileSync(path);
+    // The last student of a run that was given more or fewer epochs is not what an earlier end wrote.
+    if (this.#run.o.keep === "best" && this.step !== undefined && path && existsSync(path))
+      return readFileSync(path);
     const bytes = latest();
     if (write) this.#folder?.write("student.onnx", bytes);
     return bytes;

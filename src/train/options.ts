@@ -83,7 +83,10 @@ export interface DistillOptions {
   readonly insertBatchNorm?: boolean | undefined;
   /** "train" (default): batch statistics, running ones updated; "frozen": the running ones, unchanged. */
   readonly batchNorm?: "train" | "frozen" | undefined;
-  /** Default 10. */
+  /**
+   * Passes over the data; default 10. The one option that may be another when a run is resumed: what follows from it
+   * (learning rate, weights of losses that move) is computed for the new number from there on.
+   */
   readonly epochs?: number | undefined;
   /** Samples a step; default 128. */
   readonly batch?: number | undefined;
@@ -96,7 +99,7 @@ export interface DistillOptions {
   readonly teacherLogits?: string | undefined;
   /** Run folder; default: nothing is written. */
   readonly out?: string | undefined;
-  /** Continue the run in `out`. */
+  /** Continue the run in `out`, to the bits of one that was not interrupted; with other `epochs`, also one that was finished. */
   readonly resume?: boolean | undefined;
   /** Steps between checkpoints, besides the one after each epoch; default: none. */
   readonly checkpointEvery?: number | undefined;

@@ -8,7 +8,7 @@ import type { AnyStrategy } from "../strategies/index.ts";
 import { describeStrategy } from "./describe-strategy.ts";
 import type { Metrics } from "./evaluate.ts";
 import type { DistillOptions, Resolved } from "./options.ts";
-import type { Checkpoint, RunFolder } from "./run-folder.ts";
+import type { RunFolder } from "./run-folder.ts";
 
 export type RunIdentity = ReturnType<typeof identityOf>;
 
@@ -49,19 +49,22 @@ function sha256(model: Model): string {
   return hash.digest("hex");
 }
 
-/** The checkpoint to go on from, if there is a whole one. Error: E_RUN where the run was begun with something else. */
-export function resumePoint(run: RunFolder, identity: RunIdentity): Checkpoint | undefined {
+/** What a run that goes on may have otherwise than it was begun. */
+const free: readonly string[] = ["epochs"];
+
+/** What the run in this folder was begun with. Error: E_RUN where that is something else than now. */
+export function beginningOf(run: RunFolder, identity: RunIdentity): { readonly epochs?: number } {
   const before = run.readJson<{ config?: Record<string, unknown> }>("run.json").config ?? {};
   const now = JSON.parse(JSON.stringify(identity.config)) as Record<string, unknown>;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     const [was, is] = [JSON.stringify(before[key]), JSON.stringify(now[key])];
-    if (was !== is)
+    if (was !== is && !free.includes(key))
       throw new DistillError(
         "E_RUN",
         `${run.path} was begun with ${key} ${was ?? "(none)"}, now it is ${is ?? "(none)"}; resume with the same options, or start a new run`,
       );
   }
-  return run.loadCheckpoint();
+  return before;
 }
 
 /** What an earlier part of the run measured of the student of that step. */

@@ -134,8 +134,8 @@ describe("interrupted and resumed", () => {
     await cli(trainArgs(at, "whole", "--epochs", "2", "--flip", "--crop", "1"));
     await interruptedAt(5, trainArgs(at, "cut", "--epochs", "2", "--flip", "--crop", "1"));
     expect(existsSync(at("cut/report.html"))).toBe(false);
-    expect(await refusal(["train", "--resume", "--out", at("cut"), "--epochs", "3"])).toBe(
-      `1 error: ${at("cut")} was begun with --epochs 2, now it is --epochs 3; resume with the same options, or start a new run`,
+    expect(await refusal(["train", "--resume", "--out", at("cut"), "--batch", "3"])).toBe(
+      `1 error: ${at("cut")} was begun with --batch 32, now it is --batch 3; resume with the same options, or start a new run`,
     );
     expect(await refusal(["train", "--resume", "--out", at("cut"), "--warmup", "3"])).toBe(
       `1 error: ${at("cut")} was begun with no --warmup, now it is --warmup 3; resume with the same options, or start a new run`,
@@ -148,6 +148,27 @@ describe("interrupted and resumed", () => {
       readFileSync(at("whole/metrics.jsonl"), "utf8"),
     );
     expect(existsSync(at("cut/report.html"))).toBe(true);
+  });
+
+  it("goes on with more epochs after its end, and the options of later calls are the new ones", async () => {
+    const { at } = world();
+    await cli(trainArgs(at, "a", "--epochs", "1"));
+    const first = json<{ config: { epochs: number } }>(at("a/run.json"));
+    const more = await cli(["train", "--resume", "--out", at("a"), "--epochs", "2"]);
+    expect(more.code).toBe(0);
+    expect(more.err).toContain("note: goes on to 2 epochs, begun with 1\n");
+    expect(more.err).toMatch(
+      /note: the learning rate \(cosine\) is that of 2 epochs from step \d+ on: from /,
+    );
+    const { config, command, continued } = json<{
+      config: { epochs: number };
+      command: { options: { epochs: number } };
+      continued: { epochs: number }[];
+    }>(at("a/run.json"));
+    expect([first.config.epochs, config.epochs, command.options.epochs]).toEqual([1, 2, 2]);
+    expect(continued.map((c) => c.epochs)).toEqual([2]);
+    expect(readFileSync(at("a/report.html"), "utf8")).toContain("Goes on to 2 epochs, begun with 1.");
+    expect((await cli(["train", "--resume", "--out", at("a")])).code).toBe(0);
   });
 
   it("refuses to resume with another student under the same name, or where there is no run", async () => {
