@@ -31,7 +31,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 from reference import batch_norms, gradients, match, training_gradients
-from zoo import ARCHITECTURES, SOURCES
+from zoo import ARCHITECTURES, CALIBRATED, SOURCES
 
 EXPORTERS = ("torchscript", "unfolded", "dynamo", "dynamo23")
 OPSET = {"dynamo": {}, "dynamo23": {"opset_version": 23}}
@@ -40,8 +40,10 @@ OPSET = {"dynamo": {}, "dynamo23": {"opset_version": 23}}
 def randomise(model):
     """
     Parameters that start constant, and running statistics, away from their start, and no matrix so small that an
-    attention is uniform or a layer silent: else gradients are alike, or nothing.
+    attention is uniform or a layer silent: else gradients are alike, or nothing. Nor are two parameters equal (layers that
+    were copied), which an exporter makes one.
     """
+    seen = set()
     with torch.no_grad():
         for name, p in model.named_parameters():
             least = 0.5 / p[0].numel() ** 0.5 if p.ndim > 1 else 0.0
@@ -51,9 +53,21 @@ def randomise(model):
                 p.copy_(start + 0.2 * torch.randn_like(p))
             elif p.std() < least:
                 p.mul_(least / p.std())
+            if p.numpy().tobytes() in seen:
+                p.mul_(1 + 0.2 * torch.randn_like(p))
+            seen.add(p.numpy().tobytes())
         for norm in batch_norms(model).values():
             norm.running_mean.normal_(0, 0.2)
             norm.running_var.uniform_(0.5, 1.5)
+
+
+def calibrate(model, inputs):
+    """Running statistics of these inputs: deep networks of random scales amplify until float32 holds no digit of a gradient."""
+    for norm in batch_norms(model).values():
+        norm.momentum = 1.0
+        norm.train()
+    with torch.no_grad():
+        model(*inputs.values())
 
 
 def export(model, inputs, path, exporter):
@@ -134,6 +148,8 @@ def build(name, small):
     model, inputs = ARCHITECTURES[name](small)
     if not fresh(name):
         randomise(model)
+        if name in CALIBRATED:
+            calibrate(model, inputs)
     return model.eval(), inputs
 
 

@@ -112,6 +112,8 @@ class Recurrent(nn.Module):
 
 
 ARCHITECTURES, SOURCES = {}, {}
+# Without running statistics of the data their outputs are in the thousands, and PyTorch's float32 gradients off by 1e-2.
+CALIBRATED = {"condconv", "regnet-z", "dla"}
 
 
 def architecture(source):
@@ -405,3 +407,70 @@ def mobilenet_v2_fresh(small):
 @architecture("timm `vit_tiny_patch16_224`, untrained")
 def vit_tiny_fresh(small):
     return vit_tiny(small)
+
+
+class Tabular(nn.Module):
+    """An embedding for each column of categories, one vector for each number, a transformer encoder over the columns."""
+
+    def __init__(self, cardinalities, numbers, width, heads, depth, classes):
+        super().__init__()
+        self.categories = nn.ModuleList(nn.Embedding(n, width) for n in cardinalities)
+        self.scale = nn.Parameter(torch.randn(numbers, width))
+        self.shift = nn.Parameter(torch.randn(numbers, width))
+        layer = nn.TransformerEncoderLayer(width, heads, 2 * width, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, depth)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, categories, numbers):
+        columns = [e(categories[:, i]) for i, e in enumerate(self.categories)]
+        x = torch.cat([torch.stack(columns, 1), numbers[..., None] * self.scale + self.shift], 1)
+        return self.head(self.encoder(x).mean(1))
+
+
+@architecture("PyTorch `nn.TransformerEncoder` over embedded columns")
+def tabular(small):
+    cardinalities, numbers, width = ((4, 5), 3, 8) if small else ((10, 20, 30, 40), 6, 64)
+    inputs = OrderedDict(
+        categories=torch.stack([torch.randint(0, n, (BATCH,)) for n in cardinalities], 1),
+        numbers=torch.randn(BATCH, numbers),
+    )
+    return Tabular(cardinalities, numbers, width, 2 if small else 4, 1 if small else 3, 5), inputs
+
+
+@architecture("transformers `MambaForCausalLM`")
+def mamba(small):
+    size = dict(hidden_size=64, num_hidden_layers=2, state_size=8, vocab_size=500)
+    if small:
+        size = dict(hidden_size=8, num_hidden_layers=1, state_size=4, vocab_size=30)
+    cfg = hf.MambaConfig(**size, use_cache=False)
+    return Picked(hf.MambaForCausalLM(cfg), "logits"), tokens(cfg.vocab_size, 6 if small else 16, mask=False)
+
+
+@architecture("timm `tf_efficientnet_cc_b0_4e`")
+def condconv(small):
+    if not small:
+        return timm.create_model("tf_efficientnet_cc_b0_4e"), images(64)
+    block = timm.models._efficientnet_blocks.CondConvResidual
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)]
+    stem = [nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
+    return nn.Sequential(*stem, block(8, 8, exp_ratio=2.0, num_experts=2), *head), images(16)
+
+
+@architecture("timm `dla34`")
+def dla(small):
+    if not small:
+        return timm.create_model("dla34"), images(64)
+    module = timm.models.dla
+    return module.DLA([1, 1, 1, 2, 1, 1], [4, 4, 8, 8, 8, 8], block=module.DlaBasic, num_classes=5), images(64)
+
+
+@architecture("timm `regnetz_005`")
+def regnet_z(small):
+    if not small:
+        return timm.create_model("regnetz_005"), images(64)
+    module = timm.models.regnet
+    cfg = module.RegNetCfg(
+        depth=4, w0=8, wa=12.0, wm=1.5, group_size=8, bottle_ratio=2.0, se_ratio=0.25, stem_width=8, downsample=None,
+        num_features=16, act_layer="silu",
+    )
+    return module.RegNet(cfg, num_classes=5), images(48)
