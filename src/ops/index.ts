@@ -9,6 +9,7 @@ import type { OpDefinition } from "./define.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { fusedOps } from "./fused.ts";
+import { gridSampleOps } from "./grid-sample.ts";
 import { indexingOps } from "./indexing.ts";
 import { linearOps } from "./linear.ts";
 import { movementOps } from "./movement.ts";
@@ -37,6 +38,7 @@ const families = [
   movementOps,
   indexingOps,
   resamplingOps,
+  gridSampleOps,
   shapeArithmeticOps,
   einsumOps,
   fusedOps,

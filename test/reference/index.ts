@@ -13,6 +13,7 @@ import { movement } from "./movement.ts";
 import { normalization } from "./normalization.ts";
 import { reduction } from "./reduction.ts";
 import { resizing } from "./resize.ts";
+import { sampling } from "./sampling.ts";
 
 /** Operators by name; those of another domain by "domain.name". */
 export const operators: OperatorTable = {
@@ -24,6 +25,7 @@ export const operators: OperatorTable = {
   ...movement,
   ...indexing,
   ...resizing,
+  ...sampling,
 };
 
 export interface EvaluateOptions {
