@@ -1,8 +1,9 @@
 // Shows a training run while it goes: bar or plain lines on stderr, or every event as JSON on stdout. Prints what
 // happened; decides nothing about the run.
 import { formatCount, formatNumber, isFiniteNumber, type MaybeNumber } from "../base/format.ts";
+import { formatShape } from "../base/tensor.ts";
 import { formatMetric, type MetricKey, type Metrics, metricKeys, metricSpecs } from "../tasks/index.ts";
-import type { DistillEvent } from "../train/events.ts";
+import type { CompiledEvent, DistillEvent } from "../train/events.ts";
 import type { CliIo } from "./io.ts";
 import { createProgress, type Progress } from "./progress.ts";
 
@@ -34,6 +35,7 @@ export async function followRun(
   let teacher: Metrics = {};
   let checkpoint: string | undefined;
   let done: DoneEvent | undefined;
+  let told = false;
   const say = (line: string): void => {
     if (silent) return;
     if (progress) progress.log(line);
@@ -64,6 +66,10 @@ export async function followRun(
             show("teacher's outputs", event.total, "sample").update(event.done);
             if (event.done >= event.total) close();
           }
+          break;
+        case "compiled":
+          if (!told) say(compiledLine(event));
+          told = true;
           break;
         case "step":
           if (!silent)
@@ -97,6 +103,11 @@ function startLine(label: string, e: StartEvent): string {
   const trained = e.trained === e.parameters ? "" : `, ${formatCount(e.trained)} of them trained`;
   const resumed = e.resumedAt > 0 ? `, resumed at step ${formatCount(e.resumedAt)}` : "";
   return `${label}: ${formatCount(e.parameters)} parameters${trained}; ${e.epochs} epoch${e.epochs === 1 ? "" : "s"} of ${formatCount(e.stepsPerEpoch)} steps${resumed}`;
+}
+
+function compiledLine({ inputs, seconds }: CompiledEvent): string {
+  const shapes = Object.entries(inputs).map(([name, dims]) => `${name} ${formatShape(dims)}`);
+  return `note: batches differ in shape; a step is compiled for each when it comes first (${shapes.join(", ")}: ${formatNumber(seconds)} s)`;
 }
 
 function lossText(losses: Readonly<Record<string, number>>): string {

@@ -1,20 +1,32 @@
 // What the training loop asks of data. Users implement `Dataset`; this room has a few ready ones. Knows no file
 // format and no model.
 import { DistillError } from "../base/errors.ts";
-import type { NumericDType, Shape, Tensor } from "../base/tensor.ts";
+import type { NumericDType, Tensor } from "../base/tensor.ts";
 
 /** One input of every sample. */
 export interface DatasetInput {
   /** The model input it feeds; without a name, inputs are matched by their order. */
   readonly name?: string;
-  /** Shape of one sample, without the batch dimension: `[1, 28, 28]`. */
-  readonly dims: Shape;
+  /**
+   * Shape of one sample, without the batch dimension: `[1, 28, 28]`. A name, null or -1 stands for a size that differs from
+   * batch to batch (texts padded to the longest of their batch); a number is the largest that a batch has.
+   */
+  readonly dims: readonly (number | string | null)[];
   readonly dtype: NumericDType;
   /**
    * What a raw 0 (black) has become by normalisation, one value or one per channel; augmentation pads with it.
    * Default 0.
    */
   readonly zero?: number | readonly number[];
+}
+
+/** A size that is a number; undefined for one that is left open. */
+export const knownSize = (size: number | string | null | undefined): number | undefined =>
+  typeof size === "number" && size >= 0 ? size : undefined;
+
+/** Whether batches may differ in shape: sizes are left open, or `read`, a batch of the data set, is smaller than declared. */
+export function isVarying(declared: readonly DatasetInput[], read: readonly Tensor[]): boolean {
+  return declared.some(({ dims }, i) => dims.some((d, k) => knownSize(d) !== read[i]?.dims[k + 1]));
 }
 
 export interface SampleBatch {

@@ -42,18 +42,19 @@ export async function readPictures(
       .map((e) => e.sample),
   );
   const samples = [...wanted].sort((a, b) => a - b);
-  const image = dataset.inputs.findIndex((i) => imageLayout(i.dims) !== undefined);
   const pictures = new Map<number, SamplePicture>();
   for (let from = 0; from < samples.length; from += 64) {
     const some = samples.slice(from, from + 64);
     const { inputs, labels } = await dataset.read(some);
+    const shapes = inputs.map((t) => t.dims.slice(1));
+    const image = shapes.findIndex((dims) => imageLayout(dims) !== undefined);
     const told = labels && dataset.classes !== undefined ? toNumbers(labelTensor(labels)) : undefined;
     some.forEach((sample, i) => {
       const label = told && told.length === some.length ? told[i]! : undefined;
       pictures.set(sample, {
         ...(image < 0
           ? { text: textOf(sampleOf(inputs[0] as Tensor, i)) }
-          : { uri: pictureOf(sampleOf(inputs[image] as Tensor, i), dataset.inputs[image]!.dims, scaling) }),
+          : { uri: pictureOf(sampleOf(inputs[image] as Tensor, i), shapes[image]!, scaling) }),
         ...(label !== undefined && { label: dataset.classNames?.[label] ?? String(label) }),
       });
     });

@@ -90,6 +90,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       for (const [i, samples] of batches.entries()) {
         const batch = await ahead.take(step, samples);
         await answers.measureBoth(runner, step);
+        yield* prepared.steps.news();
         const next = batches[i + 1];
         const { losses, learningRate, accept } = await trainStep(prepared, runner, step, batch, () => {
           if (next && !options.signal?.aborted) ahead?.begin(step + 1, next);
@@ -139,7 +140,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       student: bytes,
       metrics: best.metrics,
       seconds,
-      notes: [answers.saved()].filter((n) => n !== undefined),
+      notes: [...answers.told(), prepared.steps.tell()].filter((n) => n !== undefined),
     };
   } finally {
     await ahead?.release();

@@ -46,7 +46,8 @@ export async function evaluate(
   const { task = taskNamed(), teacher } = options;
   const evaluator = task.evaluator();
   const times: number[] = [];
-  let all: Predictions | undefined;
+  const all: Predictions[] = [];
+  let rowsBefore = 0;
   let axis = task.timeFirst ? options.batchAxis : 0;
   for (const samples of evaluationBatches(dataset.length, options.batch)) {
     const { inputs, labels } = await dataset.read(samples);
@@ -64,10 +65,10 @@ export async function evaluate(
       );
     const rows = rowsOfTensor(logits);
     const predictions = task.predictions(rows);
-    const each = predictions.length / samples.length;
-    all ??= new (predictions.constructor as Int32ArrayConstructor)(each * dataset.length);
-    const from = (samples[0] as number) * each;
-    (all as Int32Array).set(predictions as Int32Array, from);
+    all.push(predictions);
+    const from = rowsBefore;
+    rowsBefore += predictions.length;
+    if (teacher && teacher.length < rowsBefore) throw otherRows();
     evaluator.add({
       rows,
       shape: logits.dims,
@@ -78,14 +79,35 @@ export async function evaluate(
     });
     options.onProgress?.((samples.at(-1) as number) + 1);
   }
+  if (teacher && teacher.length !== rowsBefore) throw otherRows();
   const sorted = times.slice(times.length > 1 ? 1 : 0).sort((a, b) => a - b);
   return {
     ...evaluator.result(),
     samples: dataset.length,
-    predictions: all ?? new Int32Array(),
+    predictions: joined(all, rowsBefore),
     msPerSample: sorted[sorted.length >> 1] ?? 0,
   };
 }
+
+/** Batches may be padded to sizes of their own. */
+function joined(parts: readonly Predictions[], length: number): Predictions {
+  const [first] = parts;
+  if (!first) return new Int32Array();
+  if (parts.length === 1) return first;
+  const all = new (first.constructor as Int32ArrayConstructor)(length);
+  let at = 0;
+  for (const part of parts as readonly Int32Array[]) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+const otherRows = (): DistillError =>
+  new DistillError(
+    "E_SHAPE",
+    "evaluation: the teacher's predictions are for other rows than the model's; evaluate both in batches of the same size",
+  );
 
 /** Where samples and time steps are equally many, one sample fewer tells them apart. */
 async function batchAxisOf(

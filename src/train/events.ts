@@ -2,6 +2,18 @@
 import type { Metrics } from "./evaluate.ts";
 import type { FormedTap } from "./taps.ts";
 
+/** A step was compiled for batches of another shape than those before. */
+export interface CompiledEvent {
+  readonly type: "compiled";
+  /** Shapes of the student's inputs, by name. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** How many shapes there were until now, the first included. */
+  readonly shapes: number;
+  /** It was compiled before, and given up for others. */
+  readonly again: boolean;
+  readonly seconds: number;
+}
+
 export type DistillEvent =
   | {
       readonly type: "start";
@@ -17,6 +29,7 @@ export type DistillEvent =
       /** Remarks that the user should see: samples left over, what is cached. */
       readonly notes: readonly string[];
     }
+  | CompiledEvent
   /** The teacher's outputs are being computed. */
   | { readonly type: "teacher"; readonly done: number; readonly total: number }
   | {

@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import { type DType, formatShape, isFloat, newArray, type Tensor, type TypedArray } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
-import type { Dataset, DatasetInput } from "../data/dataset.ts";
+import { type Dataset, type DatasetInput, knownSize } from "../data/dataset.ts";
 
 /** Turns the tensors of a batch, in the data set's order, into feeds by the model's input names. */
 export type Feeder = (inputs: readonly Tensor[]) => Record<string, Tensor>;
@@ -28,17 +28,43 @@ export function feederFor(model: FedModel, dataset: Pick<Dataset, "inputs">): Fe
     const wanted = input.dims.slice(1);
     const fits =
       wanted.length === given.dims.length &&
-      wanted.every((d, k) => typeof d === "string" || d === given.dims[k]);
+      wanted.every((d, k) => typeof d === "string" || d === (knownSize(given.dims[k]) ?? d));
     if (!fits || !convertible(given.dtype, input.dtype))
       throw new DistillError(
         "E_DATA",
-        `${model.source}: input "${input.name}" takes ${input.dtype} ${formatShape(input.dims)}, the data set gives ${given.dtype} samples of ${formatShape(given.dims)}`,
+        `${model.source}: input "${input.name}" takes ${input.dtype} ${formatShape(input.dims)}, the data set gives ${given.dtype} samples of ${formatShape(given.dims.map((d) => d ?? "?"))}`,
       );
     return { input, at };
   });
   return (tensors) =>
     Object.fromEntries(
-      order.map(({ input, at }) => [input.name, convert(tensors[at] as Tensor, input, model.source)]),
+      order.map(({ input, at }) => {
+        const read = tensors[at] as Tensor;
+        checkSizes(read, dataset.inputs[at] as DatasetInput, input, model.source);
+        return [input.name, convert(read, input, model.source)];
+      }),
+    );
+}
+
+/** What was read may be smaller than declared, or of a size that was left open. */
+function checkSizes(read: Tensor, declared: DatasetInput, input: ValueInfo, source: string): void {
+  const rank = declared.dims.length + 1;
+  for (let k = 1; read.dims.length === rank && k < rank; k++) {
+    const size = read.dims[k] as number;
+    const [largest, wanted] = [knownSize(declared.dims[k - 1]), input.dims[k]];
+    if (size === largest || (size <= (largest ?? size) && (typeof wanted === "string" || wanted === size)))
+      continue;
+    throw new DistillError(
+      "E_DATA",
+      size > (largest ?? size)
+        ? `the data set declares samples of ${formatShape(declared.dims.map((d) => d ?? "?"))} for input "${input.name}" and gave a batch ${formatShape(read.dims)}; declare the largest size, or null for one that is left open`
+        : `${source}: input "${input.name}" takes ${formatShape(input.dims)}, the data set gave a batch ${formatShape(read.dims)}; pad it to that size, or export the model with that dimension open`,
+    );
+  }
+  if (read.dims.length !== rank)
+    throw new DistillError(
+      "E_DATA",
+      `the data set declares samples of ${formatShape(declared.dims.map((d) => d ?? "?"))} for input "${input.name}" and gave a batch ${formatShape(read.dims)}`,
     );
 }
 

@@ -17,20 +17,22 @@ export class FormRunner {
 
   /** `forms` by tap name; values without one pass through. */
   constructor(forms: ReadonlyMap<string, TapForm>, runtime: Runtime, target: Target) {
-    this.#forms = new Map([...forms].filter(([, form]) => !isPlain(form)));
+    this.#forms = forms;
     this.#runtime = runtime;
     this.#target = target;
   }
 
-  async run(values: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
-    const inputs = Object.fromEntries(Object.entries(values).filter(([name]) => this.#forms.has(name)));
-    if (Object.keys(inputs).length === 0) return values;
-    const key = Object.entries(inputs)
-      .map(([name, { dims }]) => `${name}[${dims}]`)
+  /** `forms` instead of those that it was made with, for values of other shapes. */
+  async run(values: Readonly<Record<string, Tensor>>, forms = this.#forms): Promise<Record<string, Tensor>> {
+    const formed = Object.entries(values).filter(([name]) => !isPlain(forms.get(name) ?? {}));
+    if (formed.length === 0) return values;
+    const inputs = Object.fromEntries(formed);
+    const key = formed
+      .map(([name, { dims }]) => `${name}[${dims}] ${JSON.stringify(forms.get(name))}`)
       .join(" ");
     let session = this.#sessions.get(key);
     if (!session) {
-      session = await this.#runtime.load(this.#graphFor(inputs));
+      session = await this.#runtime.load(this.#graphFor(inputs, forms));
       this.#sessions.set(key, session);
     }
     const out = await session.run(inputs);
@@ -42,11 +44,11 @@ export class FormRunner {
     this.#sessions.clear();
   }
 
-  #graphFor(inputs: Readonly<Record<string, Tensor>>): Uint8Array {
+  #graphFor(inputs: Readonly<Record<string, Tensor>>, forms: ReadonlyMap<string, TapForm>): Uint8Array {
     const b = newBuilder("forms", this.#target);
     for (const [name, { dtype, dims }] of Object.entries(inputs)) {
       const x = b.graph.addInput(name, { dtype, dims });
-      const y = emitForm(b, x, this.#forms.get(name) as TapForm);
+      const y = emitForm(b, x, forms.get(name) as TapForm);
       const node = b.graph.addNode({
         op: "Identity",
         inputs: [y],
@@ -61,13 +63,21 @@ export class FormRunner {
 
 const formedName = (name: string): string => `formed/${name}`;
 
-/** The teacher with its taps in their forms. The runner is released apart. */
-export function formedTeacher(teacher: Teacher, runner: FormRunner): Teacher {
+/** The teacher with its taps in the forms that they have for such inputs. The runner is released apart. */
+export function formedTeacher(
+  teacher: Teacher,
+  runner: FormRunner,
+  formsFor: (
+    inputs: readonly Tensor[],
+    taps: Readonly<Record<string, Tensor>>,
+  ) => Promise<ReadonlyMap<string, TapForm>>,
+): Teacher {
   return {
     ...teacher,
     async run(inputs) {
       const { logits, taps } = await teacher.run(inputs);
-      return { logits, taps: await runner.run(taps) };
+      const forms = Object.keys(taps).length === 0 ? undefined : await formsFor(inputs, taps);
+      return { logits, taps: forms ? await runner.run(taps, forms) : taps };
     },
   };
 }

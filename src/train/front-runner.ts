@@ -25,13 +25,14 @@ export async function loadFront(
     return { run: (inputs) => Promise.resolve({ ...inputs }), release: () => Promise.resolve() };
   const part = editModel(student, { outputs: front.values.map((v) => v.name) });
   const session = await runtime.load(modelBytes(part), { externalData: part.externalFiles });
+  // The values' types are those of the latest observation, which may be of another shape.
+  const fed = front.values.map((value) => ({ value, dims: typeOf(value).dims }));
   return {
     async run(inputs) {
       const found = await session.run(inputs);
       const feeds: Record<string, Tensor> = { ...inputs };
-      for (const value of front.values) {
+      for (const { value, dims } of fed) {
         const t = found[value.name] as Tensor;
-        const { dims } = typeOf(value);
         if (!sameShape(t.dims, dims))
           throw new DistillError(
             "E_SHAPE",

@@ -1,5 +1,6 @@
 // Labels of a data set -> feeds of the step, as the task reads them; and the check of all of them before the first step.
 import { DistillError } from "../base/errors.ts";
+import { neuronAxis } from "../base/layout.ts";
 import type { Shape, Tensor } from "../base/tensor.ts";
 import { names } from "../compile/compile-step.ts";
 import { evaluationBatches } from "../data/batches.ts";
@@ -34,6 +35,8 @@ const chunk = 4096;
 /**
  * Holds all labels to the student's logits, as far as they can be had without the inputs.
  *
+ * `varying`: batches differ in shape, so that labels show how many positions there are.
+ *
  * Errors: E_DATA for more classes than logits, and as `Task.feeds`.
  */
 export async function checkLabels(
@@ -42,6 +45,7 @@ export async function checkLabels(
   name: string,
   student: string,
   logits: Shape,
+  varying = false,
 ): Promise<void> {
   if (!data.hasLabels) return;
   const classes = task.classesOf(logits);
@@ -53,6 +57,15 @@ export async function checkLabels(
   if (!data.readLabels) return;
   for (const samples of evaluationBatches(data.length, chunk)) {
     const labels = labelTensor(await data.readLabels(samples));
-    task.feeds(labels, [samples.length, ...logits.slice(1)], { name, samples });
+    const shape = varying ? logitsFor(labels, logits) : logits;
+    task.feeds(labels, [samples.length, ...shape.slice(1)], { name, samples });
   }
+}
+
+/** Logits with as many positions as the labels have, where batches are padded to sizes of their own. */
+function logitsFor({ dims }: Tensor, logits: Shape): Shape {
+  const axis = neuronAxis(logits.length);
+  const classes = logits[axis] as number;
+  if (dims.length === logits.length) return dims.with(axis, classes);
+  return dims.length > 1 && dims.length === logits.length - 1 ? dims.toSpliced(axis, 0, classes) : logits;
 }

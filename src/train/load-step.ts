@@ -1,7 +1,6 @@
 // Loads a run's step and decides where it is computed: in a worker thread of Node's own runtime, so that terminal, signals and
 // whatever else the program does stay live and the next batch is got ready meanwhile; or in the caller's thread.
-import { sizeOf } from "../base/tensor.ts";
-import type { CompiledStep } from "../compile/compile-step.ts";
+import { numbersIn } from "../compile/numbers-in.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import { StepRunner } from "./step-runner.ts";
@@ -30,7 +29,9 @@ export async function loadStep(run: PreparedRun): Promise<LoadedStep> {
   const place = wanted ? await inWorker(run.runtime) : here(run.runtime);
   try {
     const runner = await StepRunner.load(compiled, place.runtime, o.seed, withForward);
+    run.steps.begin(runner.own, place.runtime, withForward);
     const release = async (): Promise<void> => {
+      await run.steps.release();
       await runner.release();
       await place.release();
     };
@@ -53,11 +54,4 @@ async function inWorker(runtime: Runtime): Promise<Place> {
     const why = cause instanceof Error ? cause.message : String(cause);
     return here(runtime, `steps are computed in the main thread, because no worker could be started: ${why}`);
   }
-}
-
-function numbersIn({ step }: CompiledStep): number {
-  const sizes = [...step.nodes].flatMap((node) =>
-    node.outputs.map((v) => (v?.type ? sizeOf(v.type.dims) : 0)),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -1,32 +1,30 @@
 // A run before its first step: models opened, taps chosen, the student prepared, the step compiled. Whatever can be refused is
 // refused here, and nothing is written.
-import { DistillError } from "../base/errors.ts";
-import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
-import { type CompiledStep, compileStep } from "../compile/compile-step.ts";
+import type { CompiledStep } from "../compile/compile-step.ts";
 import { batchOrder } from "../data/batches.ts";
+import { isVarying } from "../data/dataset.ts";
 import { emissionOf, splitStrategy } from "../losses/index.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
-import type { Model } from "../onnx/model.ts";
-import { makeOptimizer } from "../optim/index.ts";
 import { learningRateSchedule } from "../optim/schedules.ts";
-import { type PreparedStudent, prepareStudent } from "../prepare/prepare-student.ts";
+import type { PreparedStudent } from "../prepare/prepare-student.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
-import { rowsShape } from "../tasks/index.ts";
 import { seeded, withSeeds } from "./array-strategy.ts";
 import { chooseTaps } from "./automatic-taps.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { loadFront } from "./front-runner.ts";
-import { checkLabels, type LabelUse, labelFeeds } from "./labels.ts";
+import { checkLabels, type LabelUse } from "./labels.ts";
 import { checkMonitor } from "./monitor.ts";
 import { openModel, openTeacher } from "./open-models.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import { identityOf, type RunIdentity } from "./run-identity.ts";
 import { runNotes } from "./run-notes.ts";
-import { type FormedTap, formTaps } from "./taps.ts";
+import { compileAt, formsAt, type StepSource, studentAt, teacherForms } from "./shaped-step.ts";
+import { StepsByShape } from "./steps-by-shape.ts";
+import type { FormedTap } from "./taps.ts";
 import { checkOutputs, defaultStrategy } from "./task-strategy.ts";
 import type { Teacher, TeacherOutputs } from "./teacher.ts";
 
@@ -40,8 +38,6 @@ export interface PreparedRun {
   readonly runtime: Runtime;
   readonly student: PreparedStudent;
   readonly feedStudent: Feeder;
-  /** The student's inputs out of a batch, and what is computed of them before a step. */
-  readonly feedStep: (inputs: readonly Tensor[]) => Promise<Record<string, Tensor>>;
   readonly teacher: Teacher | undefined;
   /** What the teacher says of the first batch. */
   readonly probe: TeacherOutputs | undefined;
@@ -52,7 +48,12 @@ export interface PreparedRun {
   readonly onArrays: readonly StrategyPart[];
   /** State of the loss that is measured outside the step. */
   readonly measured: readonly MeasuredVariable[];
+  /** For the first batch. */
   readonly compiled: CompiledStep;
+  /** For all batches. */
+  readonly steps: StepsByShape;
+  /** Batches may be of other shapes than the first. */
+  readonly varying: boolean;
   readonly schedule: Schedule;
   readonly identity: RunIdentity;
   readonly notes: readonly string[];
@@ -100,62 +101,34 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
   const taught = await openTeacher(options, file, o, runtime, sample);
   if (taught.teacher) held.push(taught.teacher);
   const said = await taught.teacher?.run(sample.inputs);
-  const student = await prepareStudent(opened, {
-    runtime,
-    batch: o.batch,
-    feeds: feedStudent(sample.inputs),
-    logits: options.studentLogits,
-    activation: o.task.outputs,
-    taps: o.taps,
-    init: o.init,
-    seed: o.seed,
-    freeze: o.freeze,
-    insertBatchNorm: o.insertBatchNorm,
-  });
-  const { taps, notes: tapNotes } = formTaps(o.taps, {
-    student: student.model,
-    types: student.observation.types,
-    taught: said?.taps ?? {},
-    teacherAxis: (value, rank) => taught.teacher?.neuronAxis(value, rank),
-  });
-  const forms = new FormRunner(new Map(taps.map((t) => [t.name, t.forms?.teacher ?? {}])), runtime, o.target);
-  held.push(forms);
-  const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
-
   const learnsFrom = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
   const labels: LabelUse = { task: o.task, inLoss: learnsFrom };
   const { loss, onArrays } = lossOf(strategy, o);
-  const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
-  const compiled = compileStep({
-    student: student.model,
-    values: student.values,
-    known: student.observation.known,
-    logits: student.logits.value,
-    teacherLogits: probe !== undefined,
-    labels: (logits) => typesOf(labelFeeds(labels, sample.labels, logits, first)),
-    task: o.task,
-    batch: o.batch,
-    taps: taps.map((t) => ({
-      name: t.name,
-      student: t.student,
-      teacher: typeOfTensor(probe?.taps[t.name] as Tensor),
-      project: t.project,
-      form: t.forms?.student,
-    })),
+  const shapes: StepSource = {
+    o,
+    opened,
+    studentLogits: options.studentLogits,
+    runtime,
+    teacher: taught.teacher,
+    labels,
     loss,
-    optimizer: makeOptimizer(o.optimizer),
-    clipNorm: o.clipNorm,
-    freeze: o.freeze,
-    trainStatistics: o.batchNorm === "train",
-    target: o.target,
     convolutionBlock: await runtime.convolutionBlock?.(),
-  });
+  };
+  const student = await studentAt(shapes, feedStudent(sample.inputs));
+  const { taps, notes: tapNotes } = formsAt(shapes, student, said?.taps ?? {});
+  const forms = new FormRunner(teacherForms(taps), runtime, o.target);
+  held.push(forms);
+  const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
+  const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
+  const compiled = compileAt(shapes, student, taps, { labels: sample.labels, samples: first, said: probe });
   const front = await loadFront(student.model, compiled, runtime);
   held.push(front);
+  const steps = new StepsByShape(shapes, feedStudent, { compiled, front }, sample, taps);
+  const varying = isVarying(data.inputs, sample.inputs);
   const { source } = student.own;
-  checkSameLogits(student.own, compiled.logitsShape, probe);
-  await checkLabels(o.task, data, "the data", source, compiled.logitsShape);
-  if (evaluation) await checkLabels(o.task, evaluation, "the evaluation data", source, compiled.logitsShape);
+  await checkLabels(o.task, data, "the data", source, compiled.logitsShape, varying);
+  if (evaluation)
+    await checkLabels(o.task, evaluation, "the evaluation data", source, compiled.logitsShape, varying);
 
   const records = { student: student.record, teacher: taught.record };
   return {
@@ -164,14 +137,16 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     runtime,
     student,
     feedStudent,
-    feedStep: (inputs) => front.run(feedStudent(inputs)),
-    teacher: taught.teacher && formedTeacher(taught.teacher, forms),
+    teacher:
+      taught.teacher && formedTeacher(taught.teacher, forms, (inputs, raw) => steps.formsFor(inputs, raw)),
     probe,
     taps,
     labels,
     onArrays,
     measured,
     compiled,
+    steps,
+    varying,
     schedule,
     identity: identityOf(options, { ...o, taps }, student.own, strategy, records),
     notes: [
@@ -207,23 +182,4 @@ function lossOf(strategy: AnyStrategy | undefined, o: Resolved) {
   checkArrays(onArrays);
   const loss = onArrays.length === 0 && emission ? emission : emission ? withSeeds(emission) : seeded;
   return { loss, onArrays };
-}
-
-export const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: t.dims });
-const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
-  Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
-
-function checkSameLogits(student: Model, logits: Shape, probe: TeacherOutputs | undefined): void {
-  const withoutOnes = (dims: Shape): Shape => dims.filter((d, i) => i === 0 || d !== 1);
-  if (!probe || sameShape(withoutOnes(probe.logits.dims), withoutOnes(logits))) return;
-  const [said, own] = [rowsShape(probe.logits.dims), rowsShape(logits)];
-  if (said[1] !== own[1])
-    throw new DistillError(
-      "E_SHAPE",
-      `the teacher gives ${said[1]} logits, the student ${student.source} gives ${own[1]}; both need the same`,
-    );
-  throw new DistillError(
-    "E_SHAPE",
-    `the teacher's logits are ${formatShape(probe.logits.dims)}, those of the student ${student.source} are ${formatShape(logits)}; both need the same positions`,
-  );
 }

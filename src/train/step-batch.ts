@@ -6,6 +6,7 @@ import { OwnTensor } from "../runtime/own-tensor.ts";
 import { augmented, augments } from "./batch-inputs.ts";
 import { labelFeeds } from "./labels.ts";
 import type { PreparedRun } from "./prepare-run.ts";
+import type { ShapedBatch } from "./steps-by-shape.ts";
 import type { TeacherOutputs } from "./teacher.ts";
 import type { TeacherAnswers } from "./teacher-answers.ts";
 
@@ -13,6 +14,8 @@ export interface StepBatch {
   /** Inputs, labels and the teacher's outputs by the names of the step's inputs; the step may not want all of them. */
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly teacher: TeacherOutputs | undefined;
+  /** What its step is chosen by. */
+  readonly shaped: ShapedBatch;
 }
 
 /** The batch of step `step` (counted from 0). */
@@ -22,12 +25,15 @@ export async function readStepBatch(
   step: number,
   samples: Uint32Array,
 ): Promise<StepBatch> {
-  const { o, options, compiled, schedule } = run;
+  const { o, options, steps, schedule } = run;
   const epoch = Math.floor(step / schedule.stepsPerEpoch);
   const batch = await options.data.read(samples);
   const inputs = augments(o) ? augmented(batch.inputs, options.data, o, epoch, samples) : batch.inputs;
-  const feeds = await run.feedStep(inputs);
+  const fed = run.feedStudent(inputs);
   const raw = await answers.of(samples, inputs, epoch);
+  const shaped = { inputs, feeds: fed, labels: batch.labels, samples, said: raw };
+  const { compiled, front } = await steps.at(shaped);
+  const feeds = await front.run(fed);
   // An axis of one more or less than the student's makes no difference.
   const teacher = raw && { ...raw, logits: { ...raw.logits, dims: compiled.logitsShape } };
   if (teacher) {
@@ -36,7 +42,7 @@ export async function readStepBatch(
     for (const tap of answers.kept) feeds[names.teacherTap(tap)] = own(teacher.taps[tap] as Tensor);
   }
   Object.assign(feeds, labelFeeds(run.labels, batch.labels, compiled.logitsShape, samples));
-  return { feeds, teacher };
+  return { feeds, teacher, shaped };
 }
 
 /** What a model or the cache gave is new, unless code of the user's sees it too: that may keep it. */

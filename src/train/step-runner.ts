@@ -11,10 +11,32 @@ import { OwnTensor } from "../runtime/own-tensor.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { Progress } from "../strategies/index.ts";
 
-export class StepRunner {
+/** A compiled step, loaded. */
+export interface StepSessions {
   readonly compiled: CompiledStep;
-  readonly #session: Session;
-  readonly #forward: Session | undefined;
+  readonly session: Session;
+  /** Where `forward` will be asked for. */
+  readonly forward: Session | undefined;
+  release(): Promise<void>;
+}
+
+export async function loadSessions(
+  compiled: CompiledStep,
+  runtime: Runtime,
+  withForward: boolean,
+): Promise<StepSessions> {
+  const session = await runtime.load(writeGraph(compiled.step));
+  const forward = withForward ? await runtime.load(writeGraph(compiled.forward())) : undefined;
+  const release = async (): Promise<void> => {
+    await session.release();
+    await forward?.release();
+  };
+  return { compiled, session, forward, release };
+}
+
+export class StepRunner {
+  /** The step that it was made for; others take and give the same state. */
+  readonly own: StepSessions;
   readonly #seed: number;
   #current: Record<string, Tensor>;
   #spare: Record<string, Tensor>;
@@ -26,45 +48,49 @@ export class StepRunner {
     seed: number,
     withForward = false,
   ): Promise<StepRunner> {
-    const session = await runtime.load(writeGraph(compiled.step));
-    const forward = withForward ? await runtime.load(writeGraph(compiled.forward())) : undefined;
-    return new StepRunner(compiled, session, forward, seed);
+    return new StepRunner(await loadSessions(compiled, runtime, withForward), seed);
   }
 
-  private constructor(compiled: CompiledStep, session: Session, forward: Session | undefined, seed: number) {
-    this.compiled = compiled;
-    this.#session = session;
-    this.#forward = forward;
+  private constructor(own: StepSessions, seed: number) {
+    this.own = own;
     this.#seed = seed;
     const vector = (data: Float32Array): Tensor => new OwnTensor("float32", [data.length], data);
     this.#current = {};
     this.#spare = {};
-    for (const [key, data] of compiled.initial) {
+    for (const [key, data] of own.compiled.initial) {
       this.#current[key] = vector(data.slice());
       this.#spare[key] = vector(new Float32Array(data.length));
     }
   }
 
-  /** One step, the next after `progress.step` of them. Returns the loss terms by name; the new state counts only after `accept`. */
+  get compiled(): CompiledStep {
+    return this.own.compiled;
+  }
+
+  /**
+   * One step, the next after `progress.step` of them, by the sessions for data of that shape. Returns the loss terms by name;
+   * the new state counts only after `accept`.
+   */
   async run(
     data: Readonly<Record<string, Tensor>>,
     progress: Progress,
     learningRate: number,
+    { compiled, session }: StepSessions = this.own,
   ): Promise<{ losses: Record<string, number>; accept: () => void }> {
-    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(progress.step) };
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, progress.step) };
     const scalar = (value: number): Tensor => ({ dtype: "float32", dims: [], data: Float32Array.of(value) });
-    for (const [name, value] of Object.entries(this.compiled.optimizer.scalars(progress.step, learningRate)))
+    for (const [name, value] of Object.entries(compiled.optimizer.scalars(progress.step, learningRate)))
       feeds[names.scalar(name)] = scalar(value);
-    for (const { input, at } of this.compiled.scheduled) feeds[input] = scalar(at(progress));
+    for (const { input, at } of compiled.scheduled) feeds[input] = scalar(at(progress));
     const into: Record<string, Tensor> = {};
     for (const [key, t] of Object.entries(this.#current)) {
       feeds[names.state(key)] = t;
       into[names.next(key)] = this.#spare[key] as Tensor;
     }
     const wanted = [names.losses, ...Object.keys(into)];
-    const out = await this.#session.run(feeds, wanted, into);
+    const out = await session.run(feeds, wanted, into);
     const values = out[names.losses]?.data as Float32Array;
-    const losses = Object.fromEntries(this.compiled.terms.map((term, i) => [term, values[i] as number]));
+    const losses = Object.fromEntries(compiled.terms.map((term, i) => [term, values[i] as number]));
     return {
       losses,
       accept: () => {
@@ -80,12 +106,13 @@ export class StepRunner {
   async forward(
     data: Readonly<Record<string, Tensor>>,
     step: number,
+    { compiled, forward }: StepSessions = this.own,
   ): Promise<{ logits: Tensor; taps: Record<string, Tensor> }> {
-    if (!this.#forward) throw new DistillError("E_OPTION", "this step was loaded without its forward pass");
-    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(step) };
+    if (!forward) throw new DistillError("E_OPTION", "this step was loaded without its forward pass");
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, step) };
     for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
-    const out = await this.#forward.run(
-      Object.fromEntries(this.#forward.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
+    const out = await forward.run(
+      Object.fromEntries(forward.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
     );
     const { [names.forwardLogits]: logits, ...rest } = out;
     const taps = Object.entries(rest).map(
@@ -125,13 +152,12 @@ export class StepRunner {
   }
 
   async release(): Promise<void> {
-    await this.#session.release();
-    await this.#forward?.release();
+    await this.own.release();
   }
 
-  #masks(step: number): Record<string, Tensor> {
+  #masks({ masks }: CompiledStep, step: number): Record<string, Tensor> {
     return Object.fromEntries(
-      this.compiled.masks.map(({ input, type, ratio }) => {
+      masks.map(({ input, type, ratio }) => {
         const random = randomFor(this.#seed, "dropout", input, step);
         const data = Float32Array.from({ length: sizeOf(type.dims) }, () =>
           random.nextFloat() < ratio ? 0 : 1 / (1 - ratio),

@@ -1,18 +1,26 @@
 // What the teacher says at each step: asked anew, or kept from the first time; and what is measured of it before the first
 // step.
 import { formatBytes } from "../base/format.ts";
-import type { Tensor } from "../base/tensor.ts";
+import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { SampleBatch } from "../data/dataset.ts";
 import { augmented, augments } from "./batch-inputs.ts";
 import type { DistillEvent } from "./events.ts";
 import { labelFeeds } from "./labels.ts";
 import { measureBoth, neededTaps, TeacherMeasure } from "./measured-state.ts";
-import { type PreparedRun, typeOfTensor } from "./prepare-run.ts";
+import type { PreparedRun } from "./prepare-run.ts";
+import { typeOfTensor } from "./shaped-step.ts";
 import type { StepRunner } from "./step-runner.ts";
+import { sampleShapes } from "./steps-by-shape.ts";
 import type { Teacher, TeacherOutputs } from "./teacher.ts";
 import { type CachePlan, fillCache, planCache, type TeacherCache, tellSaved } from "./teacher-cache.ts";
 import { teacherKey } from "./teacher-key.ts";
+
+const askedAlways =
+  "the teacher runs at every step: batches differ in shape, and what it says of a sample may depend on how far it is padded";
+
+/** Ends the filling of a cache: a batch has another shape than those before. */
+class OtherShapes extends Error {}
 
 export class TeacherAnswers {
   /** Taps whose teacher's values are needed step after step, by this run or by those that share them. */
@@ -26,6 +34,10 @@ export class TeacherAnswers {
   /** The cache was filled by an earlier run. */
   readonly #inherited: boolean = false;
   #served = 0;
+  /** Batches of other shapes than what is kept: asked for anew. */
+  #others = 0;
+  /** What is kept would be of samples that are padded otherwise in other batches. */
+  #varying = false;
 
   constructor(run: PreparedRun) {
     const { o, options, probe, taps, measured, compiled, onArrays } = run;
@@ -41,6 +53,8 @@ export class TeacherAnswers {
     this.#cache = o.teacherCache === "off" ? undefined : shared?.find(options.data, teacherKey(run, shared));
     this.#inherited = this.#cache !== undefined;
     if (this.#inherited) return;
+    this.#varying = run.varying;
+    if (run.varying) return;
     this.#plan = planCache(
       {
         place: o.teacherCache,
@@ -55,6 +69,7 @@ export class TeacherAnswers {
 
   get notes(): string[] {
     if (this.#inherited) return ["teacher outputs are those that an earlier run has kept"];
+    if (this.#varying && this.#run.o.teacherCache !== "off") return [askedAlways];
     const plan = this.#plan;
     if (!plan) return [];
     const place = plan.place === "disk" ? "in a file" : "in memory";
@@ -66,12 +81,15 @@ export class TeacherAnswers {
     const { teacher, measured, options } = this.#run;
     if (!teacher) return;
     // A run that goes on has it in its state already.
-    const measure = new TeacherMeasure(step === 0 ? measured : []);
+    let measure = new TeacherMeasure(step === 0 ? measured : []);
     const whileFilling = measure.wanted && this.#plan !== undefined && !augments(this.#run.o);
     if (this.#plan) yield* this.#fill(teacher, this.#plan, whileFilling ? measure : undefined);
     if (options.signal?.aborted) return;
     if (measure.wanted) {
-      if (!whileFilling) yield* this.#measureAlone(teacher, measure);
+      if (!whileFilling || this.#varying) {
+        measure = new TeacherMeasure(measured);
+        yield* this.#measureAlone(teacher, measure);
+      }
       if (options.signal?.aborted) return;
       for (const [name, value] of measure.results()) runner.setVariable(name, value);
     }
@@ -87,34 +105,52 @@ export class TeacherAnswers {
     epoch: number,
   ): Promise<TeacherOutputs | undefined> {
     if (!this.#cache) return this.#run.teacher?.run(inputs);
+    if (!this.#fits(inputs)) {
+      this.#others++;
+      return this.#run.teacher?.run(inputs);
+    }
     this.#served += samples.length;
     return this.#cache.gather(samples, this.#variants && epoch % this.#variants);
   }
 
   /** Renews what is measured on both sides and due before `step`. */
   async measureBoth(runner: StepRunner, step: number): Promise<void> {
-    const { measured, options, schedule, feedStep, o } = this.#run;
+    const { measured, options, schedule, feedStudent, steps, o } = this.#run;
     const ask = async (samples: Uint32Array) => {
-      const { inputs } = await options.data.read(samples);
+      const { inputs, labels } = await options.data.read(samples);
       const said =
-        this.#cache && !augments(o)
+        this.#cache && !augments(o) && this.#fits(inputs)
           ? this.#cache.gather(samples)
           : await (this.#run.teacher as Teacher).run(inputs);
-      return { student: await runner.forward(await feedStep(inputs), step), teacher: said };
+      const feeds = feedStudent(inputs);
+      const on = await steps.at({ inputs, feeds, labels, samples, said });
+      return { student: await runner.forward(await on.front.run(feeds), step, on.sessions), teacher: said };
     };
     for (const [name, value] of await measureBoth(measured, step, schedule.batches(0), ask))
       runner.setVariable(name, value);
   }
 
-  /** What keeping has saved, for a person. */
-  saved(): string | undefined {
+  /** What keeping has saved, or why it did not, for a person. */
+  told(): (string | undefined)[] {
     const cache = this.#cache;
-    return cache && tellSaved(this.#inherited ? 0 : cache.asked, this.#served, cache.msEach);
+    // Known only since the samples were read.
+    const notKept = this.#varying && !this.#run.varying ? askedAlways : undefined;
+    const others = `the teacher was asked anew for ${this.#others} batches whose samples are padded otherwise than when its outputs were kept`;
+    return [
+      cache && tellSaved(this.#inherited ? 0 : cache.asked, this.#served, cache.msEach),
+      this.#others > 0 ? others : notKept,
+    ];
   }
 
   async release(): Promise<void> {
     await this.#filling?.return(undefined as never);
     if (!this.#run.options.teacherOutputs) this.#cache?.close();
+  }
+
+  /** Whether what is kept was said of samples of these shapes. */
+  #fits(inputs: readonly Tensor[]): boolean {
+    const shapes = this.#cache?.shapes;
+    return shapes === undefined || shapes === sampleShapes(inputs);
   }
 
   #keptOf({ logits, taps }: TeacherOutputs): TeacherOutputs {
@@ -129,7 +165,9 @@ export class TeacherAnswers {
     const { o, options } = this.#run;
     const { data, signal } = options;
     const variants = this.#variants as number;
+    const shapes = sampleShapes((await data.read([0])).inputs);
     const filling = fillCache({
+      shapes,
       plan,
       samples: data.length,
       variants,
@@ -137,13 +175,20 @@ export class TeacherAnswers {
       ask: async (samples, variant) => {
         const batch = await data.read(samples);
         const { inputs } = batch;
+        if (sampleShapes(inputs) !== shapes) throw new OtherShapes();
         const said = await teacher.run(augments(o) ? augmented(inputs, data, o, variant, samples) : inputs);
-        measure?.add(said, this.#labelsOf(batch, samples));
+        measure?.add(said, this.#labelsOf(batch, samples, said));
         return this.#keptOf(said);
       },
     });
     this.#filling = filling;
-    for (let next = await filling.next(); !signal?.aborted; next = await filling.next()) {
+    while (!signal?.aborted) {
+      const next = await filling.next().catch((error: unknown) => {
+        if (!(error instanceof OtherShapes)) throw error;
+        this.#varying = true;
+        return undefined;
+      });
+      if (!next) break;
       if (next.done) {
         this.#cache = next.value;
         const { teacherOutputs: shared } = options;
@@ -162,14 +207,26 @@ export class TeacherAnswers {
     const kept = exact && measured.every((v) => this.kept.includes(v.tap)) ? this.#cache : undefined;
     for (const samples of evaluationBatches(data.length, o.batch)) {
       const batch = await data.read(samples);
-      measure.add(kept?.gather(samples) ?? (await teacher.run(batch.inputs)), this.#labelsOf(batch, samples));
+      const said = kept && this.#fits(batch.inputs) ? kept.gather(samples) : await teacher.run(batch.inputs);
+      measure.add(said, this.#labelsOf(batch, samples, said));
       yield { type: "teacher", done: (samples.at(-1) as number) + 1, total: data.length };
       if (signal?.aborted) break;
     }
   }
 
-  #labelsOf({ labels }: SampleBatch, samples: Uint32Array): Record<string, Tensor> {
+  #labelsOf(
+    { labels }: SampleBatch,
+    samples: Uint32Array,
+    { logits }: TeacherOutputs,
+  ): Record<string, Tensor> {
     const { logitsShape } = this.#run.compiled;
-    return labelFeeds(this.#run.labels, labels, [samples.length, ...logitsShape.slice(1)], samples);
+    // An axis of one more or less than the student's makes no difference; another size does.
+    const own = [samples.length, ...logitsShape.slice(1)];
+    return labelFeeds(
+      this.#run.labels,
+      labels,
+      sizeOf(own) === sizeOf(logits.dims) ? own : logits.dims,
+      samples,
+    );
   }
 }

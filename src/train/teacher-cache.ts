@@ -142,6 +142,8 @@ function fileStore(type: CacheType, length: number, path: string): Store {
 export interface TeacherCache {
   /** What was said of these samples, in the given variant of each. */
   gather(samples: ArrayLike<number>, variant?: number): TeacherOutputs;
+  /** The shapes of samples that it was asked about (see `sampleShapes`): what it says of others may be something else. */
+  readonly shapes?: string | undefined;
   /** How many samples were asked for to fill it, variants counted. */
   readonly asked: number;
   /** How long the teacher took for one of them. */
@@ -157,6 +159,7 @@ export interface Filling {
   readonly batch: number;
   /** What the teacher says of the variant of these samples. */
   readonly ask: (samples: Uint32Array, variant: number) => Promise<TeacherOutputs>;
+  readonly shapes?: string | undefined;
 }
 
 /**
@@ -215,6 +218,7 @@ export async function* fillCache(o: Filling): AsyncGenerator<number, TeacherCach
       logits: gather("", samples, variant),
       taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples, variant)])),
     }),
+    shapes: o.shapes,
     asked: done,
     msEach,
     close,

@@ -14,7 +14,7 @@ import {
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
-import { openRunner } from "./model-runner.ts";
+import { type ModelRunner, openRunner } from "./model-runner.ts";
 
 export interface TeacherOutputs {
   /** float32, as the task takes them, samples in front: `[n, classes]` for a classification. */
@@ -37,6 +37,7 @@ export interface Teacher {
   logits(inputs: readonly Tensor[]): Promise<Tensor>;
   /** The axis of a value of that rank that counts neurons; undefined where the teacher is no model. */
   neuronAxis(value: string, rank: number): number | undefined;
+  /** Frees the model, which is loaded again where it is asked once more. */
   release(): Promise<void>;
 }
 
@@ -61,19 +62,26 @@ export async function modelTeacher(
         "E_NAME",
         `${name ? `tap "${name}"` : "logits"}: the teacher ${model.source} has no value "${teacher}".${didYouMean(teacher, names)} \`onnx-distill inspect\` lists them.`,
       );
-  const runner = await openRunner(model, runtime, dataset, [logits, ...taps.map((t) => t.teacher)]);
+  const open = () => openRunner(model, runtime, dataset, [logits, ...taps.map((t) => t.teacher)]);
+  let runner: ModelRunner | undefined = await open();
+  const opened = async (): Promise<ModelRunner> => (runner ??= await open());
   const asLogits = logitsReader(task, logits);
   return {
     async run(inputs) {
-      const out = await runner.run(inputs);
+      const out = await (await opened()).run(inputs);
       return {
         logits: asLogits(out[logits] as Tensor, inputs),
         taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
       };
     },
-    logits: async (inputs) => asLogits((await runner.run(inputs, [logits]))[logits] as Tensor, inputs),
+    logits: async (inputs) =>
+      asLogits((await (await opened()).run(inputs, [logits]))[logits] as Tensor, inputs),
     neuronAxis: (name, rank) => neuronAxisOf(model.graph.find(name) as Value, rank),
-    release: () => runner.release(),
+    async release() {
+      const held = runner;
+      runner = undefined;
+      await held?.release();
+    },
   };
 }
 

@@ -20,24 +20,25 @@ export async function trainStep(
   run: PreparedRun,
   runner: StepRunner,
   step: number,
-  { feeds, teacher }: StepBatch,
+  { feeds, teacher, shaped }: StepBatch,
   meanwhile: () => void,
 ): Promise<TrainedStep> {
-  const { compiled, onArrays, schedule } = run;
+  const { onArrays, schedule } = run;
+  const on = await run.steps.at(shaped);
   const { stepsPerEpoch, steps } = schedule;
   const progress = { step, steps, stepsPerEpoch };
   const arrays =
     onArrays.length > 0
       ? arrayLoss(onArrays, {
-          student: await runner.forward(feeds, step),
+          student: await runner.forward(feeds, step, on.sessions),
           teacher: teacher as TeacherOutputs,
           feeds,
           progress,
         })
       : undefined;
   const learningRate = schedule.rate(step);
-  const taken = usedBy(compiled.step.inputs, { ...feeds, ...arrays?.seeds });
-  const running = runner.run(taken, progress, learningRate);
+  const taken = usedBy(on.compiled.step.inputs, { ...feeds, ...arrays?.seeds });
+  const running = runner.run(taken, progress, learningRate, on.sessions);
   meanwhile();
   const ran = await running;
   return { losses: allLosses(ran.losses, arrays), learningRate, accept: () => ran.accept() };
