@@ -20,13 +20,13 @@ import { type DropoutMask, emitStudent } from "./emit-student.ts";
 import type { Front } from "./front.ts";
 import { planStep, type StepPlan, withoutTraining } from "./plan-step.ts";
 import { type Pack, packTensors } from "./state.ts";
-import { addOutput, names, slotKey, vector } from "./step-names.ts";
+import { addOutput, names, slotKey, studentName, vector } from "./step-names.ts";
 
 export { valueNamed } from "./check-taps.ts";
 export type { CompileOptions, CompileTap } from "./compile-options.ts";
 export type { ScheduledFactor } from "./emit-loss.ts";
 export type { DropoutMask } from "./emit-student.ts";
-export { names, slotKey } from "./step-names.ts";
+export { names, slotKey, studentName } from "./step-names.ts";
 
 export interface CompiledStep {
   readonly step: Graph;
@@ -62,14 +62,15 @@ export interface CompiledStep {
 export function compileStep(options: CompileOptions): CompiledStep {
   const block = options.target.blockedConvolutions ? options.convolutionBlock : undefined;
   const o = { ...options, target: { ...options.target, convolutionBlock: block } };
-  const newGraph = (name: string): Builder => newBuilder(name, o.target);
+  const newGraph = (name: string): Builder => newBuilder(name, o.target, studentName);
   let plan = planStep(o);
   const finished = (b: Builder): Graph => {
     b.graph.prune();
     // A loss that knows the teacher's scores already does not look at its activations: nobody need keep and feed them.
     b.graph.dropUnusedInputs(o.taps.map((t) => names.teacherTap(t.name)));
     // What the front alone looks at goes there.
-    if (plan.front.values.length > 0) b.graph.dropUnusedInputs(o.student.graph.inputs.map((x) => x.name));
+    if (plan.front.values.length > 0)
+      b.graph.dropUnusedInputs(o.student.graph.inputs.map((x) => studentName(x.name)));
     return block ? blockConvolutions(b.graph, block) : b.graph;
   };
 

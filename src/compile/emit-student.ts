@@ -10,7 +10,7 @@ import type { Auxiliary } from "./auxiliary.ts";
 import { neuronsOf } from "./check-taps.ts";
 import type { StepPlan } from "./plan-step.ts";
 import { unpack } from "./state.ts";
-import { names, vector } from "./step-names.ts";
+import { names, studentName, vector } from "./step-names.ts";
 import { emitForward } from "./student-forward.ts";
 
 export interface DropoutMask {
@@ -23,7 +23,7 @@ export interface DropoutMask {
 export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
   const { o } = plan;
   const given = new Map<Value, Value>();
-  for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(x.name, typeOf(x)));
+  for (const x of o.student.graph.inputs) given.set(x, b.graph.addInput(studentName(x.name), typeOf(x)));
   for (const x of plan.front.values) given.set(x, b.graph.addInput(names.front(x.name), typeOf(x)));
   const constants = new Map([...o.student.graph.constants.keys()].map((v) => [v.name, v]));
   const weights = new Map<string, Value>();

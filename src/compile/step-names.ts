@@ -4,7 +4,14 @@ import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Pack } from "./state.ts";
 
-/** Names of the step's inputs and outputs. */
+/** Kept for the step's own inputs and outputs, whenever they are made. */
+const ours =
+  /^(labels|row-weights|losses)$|^(teacher|front|scalar|state|next|gradient|mask|forward|seed|student)\//;
+
+/** A name of the user's model within a step: as it is, unless a name of the step's own could be the same. No two become one. */
+export const studentName = (name: string): string => (ours.test(name) ? `student/${name}` : name);
+
+/** Names of the step's inputs and outputs; its other inputs are the student's, under `studentName`. */
 export const names = {
   teacherLogits: "teacher/logits",
   teacherTap: (tap: string) => `teacher/tap/${tap}`,
@@ -19,6 +26,8 @@ export const names = {
   losses: "losses",
   forwardLogits: "forward/logits",
   forwardTap: (tap: string) => `forward/tap/${tap}`,
+  seedLogits: "seed/logits",
+  seedTap: (tap: string) => `seed/tap/${tap}`,
 };
 
 /** The key, among all state, of an optimizer's slot for a pack. */

@@ -66,11 +66,18 @@ export class Graph {
   readonly #byName = new Map<string, Value>();
   /** Below these all suffixes of a base are taken: thousands of equal names would else be counted through each time. */
   readonly #suffixes = new Map<string, number>();
+  readonly #away: (base: string) => string;
   #nextId = 0;
 
-  constructor(name: string, opsets: Iterable<readonly [string, number]>) {
+  /** `away`: what free names begin from in place of a base that is kept for somebody who comes later; default: the base. */
+  constructor(
+    name: string,
+    opsets: Iterable<readonly [string, number]>,
+    away: (base: string) => string = (base) => base,
+  ) {
     this.name = name;
     this.opsets = new Map(opsets);
+    this.#away = away;
   }
 
   addInput(name: string, type?: TensorType): Value {
@@ -166,7 +173,8 @@ export class Graph {
   }
 
   /** `base`, or `base_2`, `base_3`, … : the first that is free. */
-  freeName(base: string): string {
+  freeName(wanted: string): string {
+    const base = this.#away(wanted);
     if (!this.#byName.has(base)) return base;
     let i = this.#suffixes.get(base) ?? 2;
     while (this.#byName.has(`${base}_${i}`)) i++;

@@ -71,9 +71,9 @@ function tableOf(families: readonly (readonly OpDefinition[])[]): OpTable {
   return table;
 }
 
-/** A builder on a new, empty graph for `target`. */
-export function newBuilder(name: string, target: Target): Builder {
+/** A builder on a new, empty graph for `target`; `away` as `Graph` has it. */
+export function newBuilder(name: string, target: Target, away?: (base: string) => string): Builder {
   const opsets: [string, number][] = [["", target.opset]];
   if (target.fusedMatMul) opsets.push(["com.microsoft", 1]);
-  return new Builder(new Graph(name, opsets), target, opTable);
+  return new Builder(new Graph(name, opsets, away), target, opTable);
 }

@@ -13,8 +13,6 @@ import { labelRows, rowsOfTensor } from "../tasks/index.ts";
 import { sampleClasses } from "./sample-classes.ts";
 import type { TeacherOutputs } from "./teacher.ts";
 
-const seedLogits = "seed/logits";
-const seedTap = (tap: string): string => `seed/tap/${tap}`;
 /** Name of the term that carries the gradients: no loss, so not for the log. */
 const seedTerm = "seeded";
 /** What a strategy calls its layer when nobody named it. */
@@ -26,7 +24,10 @@ export const seeded: LossEmission = {
   emit: ({ b, studentLogits, taps }) => {
     const term = (name: string, value: typeof studentLogits) =>
       b.reduceSum(b.mul(value, b.graph.addInput(name, typeOf(value))));
-    const parts = [term(seedLogits, studentLogits), ...taps.map((t) => term(seedTap(t.name), t.student))];
+    const parts = [
+      term(names.seedLogits, studentLogits),
+      ...taps.map((t) => term(names.seedTap(t.name), t.student)),
+    ];
     return [{ name: seedTerm, value: parts.reduce((a, c) => b.add(a, c)) }];
   },
 };
@@ -70,8 +71,8 @@ export function arrayLoss(parts: readonly StrategyPart[], batch: ArrayBatch): Ar
   const [ofStudent, ofTeacher] = [activations(student), activations(teacher)];
   const classes = sampleClasses(teacher.logits, feeds);
   const losses: Record<string, number> = {};
-  const seeds: Record<string, Tensor> = { [seedLogits]: zeros(student.logits) };
-  for (const [tap, value] of Object.entries(student.taps)) seeds[seedTap(tap)] = zeros(value);
+  const seeds: Record<string, Tensor> = { [names.seedLogits]: zeros(student.logits) };
+  for (const [tap, value] of Object.entries(student.taps)) seeds[names.seedTap(tap)] = zeros(value);
   const log = (part: StrategyPart, term: string, value: number) => {
     const wanted = part.name === undefined ? term : `${part.name}/${term}`;
     let name = wanted;
@@ -85,7 +86,13 @@ export function arrayLoss(parts: readonly StrategyPart[], batch: ArrayBatch): Ar
     if (part.part !== "intermediate" && hasOutputLoss(strategy)) {
       log(part, "output", s.rows === 0 ? 0 : weight * strategy.computeLoss(s, t, y));
       const gradient = s.rows === 0 ? s : strategy.computeGradient(s, t, y);
-      addRows(seeds[seedLogits] as Tensor, counted, weight, gradient, `${nameOf(strategy)}.computeGradient`);
+      addRows(
+        seeds[names.seedLogits] as Tensor,
+        counted,
+        weight,
+        gradient,
+        `${nameOf(strategy)}.computeGradient`,
+      );
     }
     if (part.part !== "output" && hasIntermediateLoss(strategy)) {
       log(part, "intermediate", weight * strategy.computeIntermediateLoss(ofStudent, ofTeacher, classes));
@@ -167,13 +174,13 @@ function seedOf(
   { taps }: TeacherOutputs,
   strategy: AnyStrategy,
 ): Tensor {
-  const names = Object.keys(taps);
-  const tap = layer === anyLayer && names.length === 1 ? (names[0] as string) : layer;
-  const found = seeds[seedTap(tap)];
+  const known = Object.keys(taps);
+  const tap = layer === anyLayer && known.length === 1 ? (known[0] as string) : layer;
+  const found = seeds[names.seedTap(tap)];
   if (found) return found;
   throw new DistillError(
     "E_NAME",
-    `${nameOf(strategy)}: a gradient for the layer "${layer}", which is no tap.${didYouMean(layer, names)} Taps: ${names.join(", ") || "none"}.`,
+    `${nameOf(strategy)}: a gradient for the layer "${layer}", which is no tap.${didYouMean(layer, known)} Taps: ${known.join(", ") || "none"}.`,
   );
 }
 

@@ -2,7 +2,7 @@
 // that gives the values which the step is fed.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, sameShape, type Tensor } from "../base/tensor.ts";
-import { type CompiledStep, names } from "../compile/compile-step.ts";
+import { type CompiledStep, names, studentName } from "../compile/compile-step.ts";
 import { typeOf } from "../graph/graph.ts";
 import { editModel } from "../onnx/edit-model.ts";
 import { modelBytes } from "../onnx/export-model.ts";
@@ -10,7 +10,7 @@ import type { Model } from "../onnx/model.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 
 export interface FrontRunner {
-  /** What the step is fed for these inputs of the student: the inputs themselves, and the front's values. */
+  /** What the step is fed for these inputs of the student: the inputs under the step's names, and the front's values. */
   run(inputs: Tensors): Promise<Record<string, Tensor>>;
   release(): Promise<void>;
 }
@@ -21,8 +21,10 @@ export async function loadFront(
   { front }: Pick<CompiledStep, "front">,
   runtime: Runtime,
 ): Promise<FrontRunner> {
+  const own = (inputs: Tensors): Record<string, Tensor> =>
+    Object.fromEntries(Object.entries(inputs).map(([name, t]) => [studentName(name), t]));
   if (front.values.length === 0)
-    return { run: (inputs) => Promise.resolve({ ...inputs }), release: () => Promise.resolve() };
+    return { run: (inputs) => Promise.resolve(own(inputs)), release: () => Promise.resolve() };
   const part = editModel(student, { outputs: front.values.map((v) => v.name) });
   const session = await runtime.load(modelBytes(part), { externalData: part.externalFiles });
   // The values' types are those of the latest observation, which may be of another shape.
@@ -30,7 +32,7 @@ export async function loadFront(
   return {
     async run(inputs) {
       const found = await session.run(inputs);
-      const feeds: Record<string, Tensor> = { ...inputs };
+      const feeds = own(inputs);
       for (const { value, dims } of fed) {
         const t = found[value.name] as Tensor;
         if (!sameShape(t.dims, dims))
