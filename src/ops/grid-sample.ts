@@ -5,7 +5,7 @@ import { DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import { string, typeOf, type Value } from "../graph/graph.ts";
 import { type Builder, int } from "./builder.ts";
-import { defineOp, type GradContext, type OpDefinition, oneOutput, zero } from "./define.ts";
+import { defineOp, type GradContext, oneOutput, zero } from "./define.ts";
 import { axisTaps, combineTaps, type KernelName, type Padding, type Taps } from "./grid-taps.ts";
 
 const modes: Readonly<Record<string, KernelName>> = {
@@ -173,4 +173,4 @@ const affineGrid = defineOp({
   }),
 });
 
-export const gridSampleOps: readonly OpDefinition[] = [gridSample, affineGrid];
+export const gridSampleOps = [gridSample, affineGrid] as const;

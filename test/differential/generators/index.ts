@@ -5,6 +5,7 @@ import { activation } from "./activation.ts";
 import { attention } from "./attention.ts";
 import { convolution } from "./convolution.ts";
 import { elementwise } from "./elementwise.ts";
+import { gridSample } from "./grid-sample.ts";
 import { linear } from "./linear.ts";
 import { movement } from "./movement.ts";
 import { normalizations } from "./normalization.ts";
@@ -23,6 +24,7 @@ export const generators: Readonly<Record<OpKey, Generator | UpTo>> = {
   ...normalizations,
   ...movement,
   ...resampling,
+  ...gridSample,
   ...shapes,
   ...attention,
   ...recurrents,
