@@ -24,8 +24,12 @@ function axesAsGiven(c: EmitContext, asInputSince: number): number[] | undefined
   return given.length === 0 ? Array.from({ length: rank }, (_, i) => i) : axesOf(given, rank, c.where);
 }
 
+/** The reductions that make something else of a single element. */
+const changesOne = new Set(["ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum"]);
+
 /** Each element reduced by itself: |x| for ReduceL1, x² for ReduceSumSquare, x for ReduceSum. */
 function alone({ b, x }: EmitContext, op: string): Value {
+  if (!changesOne.has(op)) return x(0);
   const dims = b.dims(x(0));
   return b.node(op, [b.reshape(x(0), [...dims, 1]), b.ints([dims.length])], { keepdims: int(0) });
 }
