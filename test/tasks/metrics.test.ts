@@ -126,3 +126,23 @@ describe("which metrics there are", () => {
     );
   });
 });
+
+describe("mean average precision", () => {
+  it("is 1 exactly where every ranking is perfect, whatever the numbers of labels", async () => {
+    for (const rows of [7, 49, 93, 161]) {
+      const classes = 13;
+      const holds = Array.from({ length: rows * classes }, (_, i) =>
+        (i * 7919 + Math.floor(i / classes)) % 5 < 2 ? 1 : 0,
+      );
+      const data = outputs(
+        { dims: [rows, classes], data: holds.map((h, i) => (h ? 4 : -4) + (i % 17) / 16) },
+        tensor("float32", holds, [rows, classes]),
+      );
+      const { metrics } = await evaluate(async ([x]) => x as Tensor, data, {
+        batch: 50,
+        task: taskNamed("multi-label"),
+      });
+      expect(metrics.meanAveragePrecision).toBe(1);
+    }
+  });
+});
