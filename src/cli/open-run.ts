@@ -8,6 +8,7 @@ import type { DistillOptions } from "../train/options.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
+import { noDecayOf, parameterGroupsOf } from "./parameter-group-option.ts";
 import { runtimeFor } from "./runtime-for.ts";
 import { strategyOf } from "./strategy-options.ts";
 import { parseTaps } from "./tap-option.ts";
@@ -31,15 +32,6 @@ export interface RunData {
   readonly evaluation: Dataset | undefined;
 }
 
-/** Options of distill() that are not a flag's to say: where the run goes, and what its caller shares or stops. */
-type OfCaller = "out" | "resume" | "signal" | "teacherOutputs";
-/** Options of distill() that the command line has no flag for. */
-type WithoutFlag = "teacherCacheBytes" | "worker" | "target";
-/** Every other one, said or undefined: an option that is added does not compile until flags lead to it. */
-type FromFlags = {
-  readonly [K in Exclude<keyof Required<DistillOptions>, OfCaller | WithoutFlag>]: DistillOptions[K];
-};
-
 /**
  * `openData`: where the data comes from; default: what the flags name. E_OPTION for options that contradict each other, before
  * anything is opened.
@@ -58,7 +50,7 @@ export async function openRun(
     flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
   const { data, evaluation } = await openData(flags);
-  const options: FromFlags = {
+  const options: DistillOptions = {
     student,
     teacher: flags.teacher,
     data,
@@ -72,6 +64,8 @@ export async function openRun(
       ...(flags.warmup !== undefined && { warmup: flags.warmup }),
     },
     clipNorm: flags.clipNorm,
+    noDecay: noDecayOf(flags),
+    parameterGroups: parameterGroupsOf(flags),
     freeze: flags.freeze,
     init: flags.init,
     insertBatchNorm: flags.insertBatchnorm,

@@ -9,6 +9,7 @@ import { keptStudents } from "../train/kept-students.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { outputHelp } from "./output-losses.ts";
+import { lrFor, noDecayPatterns, weightDecayFor } from "./parameter-group-option.ts";
 import { choice, dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
@@ -117,6 +118,27 @@ export function addTrainingOptions(command: Command): void {
         "--weight-decay <x>",
         "pull of the weights towards 0 (default: 0.0005 for sgd, 0.01 for adamw)",
         number({ least: 0 }),
+      ),
+    )
+    .addOption(
+      option(
+        "--no-decay [weights]",
+        "what weight decay spares: auto, or nothing more said: biases, normalisations and other vectors; none: nothing is spared; or a pattern, * for any characters, may be repeated (default: auto for adamw, none for sgd)",
+        noDecayPatterns,
+      ),
+    )
+    .addOption(
+      option(
+        "--weight-decay-for <p=x>",
+        "another weight decay for weights by name, pattern=x, * for any characters; may be repeated",
+        weightDecayFor,
+      ),
+    )
+    .addOption(
+      option(
+        "--lr-for <p=x>",
+        "another learning rate for weights by name, pattern=x: head.*=0.01, or as a multiple, backbone.*=0.1x; may be repeated",
+        lrFor,
       ),
     )
     .addOption(

@@ -7,9 +7,10 @@ import type { ScheduleName } from "../optim/schedules.ts";
 import type { WeightInit } from "../prepare/weight-init.ts";
 import type { CachePlace, CacheType } from "../train/cache-places.ts";
 import type { DistillOptions, Monitor } from "../train/options.ts";
+import type { ParameterGroupFlags } from "./parameter-group-option.ts";
 import type { StrategyFlags } from "./strategy-options.ts";
 
-export interface TrainFlags extends StrategyFlags {
+export interface TrainFlags extends StrategyFlags, ParameterGroupFlags {
   student?: string;
   studentLogits?: string;
   data?: string;
@@ -28,6 +29,8 @@ export interface TrainFlags extends StrategyFlags {
   /** Commander's way with `--no-nesterov`: true unless it is given. */
   nesterov?: boolean;
   weightDecay?: number;
+  /** Commander's way with `--no-decay [weights]`: true unless it is given. `asTyped` makes `noDecay` of it. */
+  decay?: boolean | string[];
   clipNorm?: number;
   freeze?: string[];
   init?: WeightInit;
@@ -68,10 +71,14 @@ export function keptCommand(flags: TrainFlags): KeptCommand {
   return { name: "train", options, folder: process.cwd() };
 }
 
-/** What was not typed is not in the flags: `nesterov` is there only as false. */
+/** What was not typed is not in the flags: `nesterov` is there only as false, `noDecay` in place of commander's `decay`. */
 export function asTyped(flags: TrainFlags): TrainFlags {
-  const { nesterov, ...rest } = flags;
-  return nesterov === false ? { ...rest, nesterov } : rest;
+  const { nesterov, decay = true, ...rest } = flags;
+  return {
+    ...rest,
+    ...(nesterov === false && { nesterov }),
+    ...(decay !== true && { noDecay: decay || true }),
+  };
 }
 
 /** The options of the run that is resumed; those typed again must agree. */

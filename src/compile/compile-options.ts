@@ -8,6 +8,7 @@ import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { TapForm } from "../taps/tap-form.ts";
 import type { Task } from "../tasks/index.ts";
+import type { GroupOptions } from "./parameter-groups.ts";
 
 export interface CompileTap {
   readonly name: string;
@@ -21,7 +22,7 @@ export interface CompileTap {
   readonly form?: TapForm | undefined;
 }
 
-export interface CompileOptions {
+export interface CompileOptions extends GroupOptions {
   readonly student: Model;
   /** First values of weights and statistics by name, instead of those in the student. */
   readonly values?: ReadonlyMap<string, Tensor> | undefined;

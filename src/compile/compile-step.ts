@@ -18,6 +18,7 @@ import { emitGradients } from "./emit-gradients.ts";
 import type { ScheduledFactor } from "./emit-loss.ts";
 import { type DropoutMask, emitStudent } from "./emit-student.ts";
 import type { Front } from "./front.ts";
+import { auxiliarySettings, type ParameterGroup } from "./parameter-groups.ts";
 import { planStep, type StepPlan, withoutTraining } from "./plan-step.ts";
 import { type Pack, packTensors } from "./state.ts";
 import { addOutput, names, slotKey, studentName, vector } from "./step-names.ts";
@@ -39,6 +40,8 @@ export interface CompiledStep {
   /** Trained parameters and carried variables of the loss: state that is no part of the student. */
   readonly auxiliary: { readonly parameters: readonly Pack[]; readonly variables: readonly Pack[] };
   readonly optimizer: Optimizer;
+  /** Groups of weights with a learning rate of their own; and whether any has the run's. */
+  readonly rates: readonly (ParameterGroup | undefined)[];
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
   /** Weights of terms that move over the run. */
@@ -83,7 +86,10 @@ export function compileStep(options: CompileOptions): CompiledStep {
     step = newGraph("step");
     emitted = emitGradients(step, plan);
   }
-  const parameters = [...emitted.auxiliary.parameters.values()].map((p) => p.pack);
+  const parameters = [...emitted.auxiliary.parameters.values()].map(({ pack }) => ({
+    ...pack,
+    settings: auxiliarySettings(pack.tensors[0]?.dims ?? [], o),
+  }));
   const variables = [...emitted.auxiliary.variables.values()].map((v) => v.pack);
   const trained = [...plan.weights, ...parameters];
   emitApply(step, o, trained, emitted.weights, emitted.gradients, scalarInputs(step, o.optimizer));
@@ -97,6 +103,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     statistics: plan.statistics,
     auxiliary: { parameters, variables },
     optimizer: o.optimizer,
+    rates: [...new Set(trained.map((p) => p.settings?.group))],
     terms: emitted.terms,
     scheduled: emitted.scheduled,
     masks: emitted.masks,

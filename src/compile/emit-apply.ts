@@ -3,14 +3,28 @@ import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { CompileOptions } from "./compile-options.ts";
+import type { ParameterGroup } from "./parameter-groups.ts";
 import type { Pack } from "./state.ts";
 import { addOutput, names, slotKey, vector } from "./step-names.ts";
 
-export function scalarInputs(b: Builder, optimizer: Optimizer): Record<string, Value> {
-  return Object.fromEntries(
-    optimizer.scalarNames.map((n) => [n, b.graph.addInput(names.scalar(n), { dtype: "float32", dims: [] })]),
-  );
+/** The optimizer's scalars as inputs, made when they are asked for: the run's, and those of groups with another learning rate. */
+export function scalarInputs(b: Builder, optimizer: Optimizer): (group?: ParameterGroup) => Scalars {
+  const made = new Map<ParameterGroup | undefined, Scalars>();
+  return (group) => {
+    const found =
+      made.get(group) ??
+      Object.fromEntries(
+        optimizer.scalarNames.map((n) => [
+          n,
+          b.graph.addInput(names.scalar(n, group?.match), { dtype: "float32", dims: [] }),
+        ]),
+      );
+    made.set(group, found);
+    return found;
+  };
 }
+
+type Scalars = Readonly<Record<string, Value>>;
 
 export function emitApply(
   b: Builder,
@@ -18,7 +32,7 @@ export function emitApply(
   packs: readonly Pack[],
   weights: ReadonlyMap<string, Value>,
   gradients: ReadonlyMap<string, Value>,
-  scalars: Record<string, Value>,
+  scalars: (group?: ParameterGroup) => Scalars,
 ): void {
   b.scope("optimizer", () => {
     let factor: Value | undefined;
@@ -36,7 +50,8 @@ export function emitApply(
         weight: weights.get(pack.key) as Value,
         gradient: factor ? b.mul(g, factor) : g,
         slots,
-        scalars,
+        scalars: scalars(pack.settings?.group),
+        weightDecay: pack.settings?.weightDecay,
       });
       addOutput(b, names.next(pack.key), updated.weight);
       optimizer.slots.forEach((s, i) => {

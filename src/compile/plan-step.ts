@@ -16,6 +16,7 @@ import { checkPath } from "./check-path.ts";
 import { checkTap, valueNamed } from "./check-taps.ts";
 import type { CompileOptions } from "./compile-options.ts";
 import { type Front, frontOf } from "./front.ts";
+import { type PackSettings, settingsOf } from "./parameter-groups.ts";
 import { describeQuantised, type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack } from "./state.ts";
 import { pathTo } from "./student-forward.ts";
@@ -28,6 +29,7 @@ interface Wanted {
   /** Samples in front. */
   readonly logitsShape: Shape;
   readonly tapValues: readonly Value[];
+  readonly settings: (weight: Value) => PackSettings;
   /** What is computed before the step, and fed to it. */
   readonly front: Front;
 }
@@ -63,7 +65,16 @@ export function planStep(o: CompileOptions): StepPlan {
     ...{ trained: roles.trained, statistics },
   });
   checkPath(o.student, opTable, pathTo(o.student, values, either(o.known, front)), roles.trained);
-  const wanted = { o, logits, batchAxis, logitsShape: batchFirstShape(dims, batchAxis), tapValues, front };
+  const settings = settingsOf(o.student, opTable, path, roles.trained, o);
+  const wanted = {
+    o,
+    settings,
+    logits,
+    batchAxis,
+    logitsShape: batchFirstShape(dims, batchAxis),
+    tapValues,
+    front,
+  };
   return withRoles(wanted, roles);
 }
 
@@ -79,12 +90,14 @@ function either(known: ReadonlyMap<Value, Tensor>, { values }: Front): { has(val
 }
 
 function withRoles(wanted: Wanted, roles: Roles): StepPlan {
-  const { o, logits, batchAxis, logitsShape, tapValues, front } = wanted;
+  const { o, settings, logits, batchAxis, logitsShape, tapValues, front } = wanted;
   if (roles.trained.length === 0) throw nothingToTrain(o);
+  const shape = shaped(o.student);
   const known = new Map(o.known);
   for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
   return {
     o,
+    settings,
     logits,
     batchAxis,
     logitsShape,
@@ -93,8 +106,11 @@ function withRoles(wanted: Wanted, roles: Roles): StepPlan {
     path: pathTo(o.student, [logits, ...tapValues], either(known, front)),
     known,
     roles,
-    weights: layOut("weights", roles.trained.map(shaped(o.student))),
-    statistics: layOut("statistics", [...roles.statistics].map(shaped(o.student))),
+    weights: layOut(
+      "weights",
+      roles.trained.map((v) => ({ ...shape(v), settings: settings(v) })),
+    ),
+    statistics: layOut("statistics", [...roles.statistics].map(shape)),
   };
 }
 

@@ -3,6 +3,7 @@
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
+import type { PackSettings } from "./parameter-groups.ts";
 
 export interface PackedTensor {
   /** Name of the initialiser in the student's own graph. */
@@ -17,14 +18,24 @@ export interface Pack {
   readonly key: string;
   readonly tensors: readonly PackedTensor[];
   readonly size: number;
+  /** How its weights are trained otherwise than the rest. */
+  readonly settings?: PackSettings;
+}
+
+/** What is laid out: of weights whose `settings` differ, none share a vector. */
+export interface Member {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly settings?: PackSettings;
 }
 
 /** Above this many elements a tensor is a pack of its own: copying it in and out would cost more than a call's overhead. */
 const ownPackFrom = 1 << 18;
 
-export function layOut(kind: string, tensors: readonly { name: string; dims: readonly number[] }[]): Pack[] {
+export function layOut(kind: string, tensors: readonly Member[]): Pack[] {
   const packs: Pack[] = [];
-  const add = (members: typeof tensors): void => {
+  const add = (members: readonly Member[]): void => {
+    const settings = members[0]?.settings;
     let offset = 0;
     const packed = members.map(({ name, dims }) => {
       const size = sizeOf(dims);
@@ -32,12 +43,30 @@ export function layOut(kind: string, tensors: readonly { name: string; dims: rea
       offset += size;
       return at;
     });
-    packs.push({ key: `${kind}/${packs.length}`, tensors: packed, size: offset });
+    packs.push({
+      key: `${kind}/${packs.length}`,
+      tensors: packed,
+      size: offset,
+      ...(settings && { settings }),
+    });
   };
   const small = tensors.filter((t) => sizeOf(t.dims) < ownPackFrom);
-  if (small.length > 0) add(small);
+  for (const alike of bySettings(small)) add(alike);
   for (const t of tensors) if (sizeOf(t.dims) >= ownPackFrom) add([t]);
   return packs;
+}
+
+function bySettings(tensors: readonly Member[]): Member[][] {
+  const found: Member[][] = [];
+  for (const t of tensors) {
+    const { group, weightDecay } = t.settings ?? {};
+    const alike = found.find(
+      ([first]) => first?.settings?.group === group && first?.settings?.weightDecay === weightDecay,
+    );
+    if (alike) alike.push(t);
+    else found.push([t]);
+  }
+  return found;
 }
 
 /** The tensors of a pack as views on its vector. */

@@ -18,7 +18,8 @@ export const names = {
   front: (value: string) => `front/${value}`,
   labels: "labels",
   rowWeights: "row-weights",
-  scalar: (name: string) => `scalar/${name}`,
+  /** `group`: the pattern of weights that have one of their own. */
+  scalar: (name: string, group?: string) => `scalar/${name}${group === undefined ? "" : ` of ${group}`}`,
   state: (key: string) => `state/${key}`,
   next: (key: string) => `next/${key}`,
   gradient: (key: string) => `gradient/${key}`,

@@ -58,6 +58,7 @@ const biasGelu = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [1],
+  undecayed: [1],
   composed: true,
   emit: ({ b, x }) => [exactGelu(b, b.add(x(0), x(1)))],
 });
@@ -68,6 +69,7 @@ const fastGelu = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [1],
+  undecayed: [1],
   composed: true,
   emit: ({ b, x, has }) => [tanhGelu(b, has(1) ? b.add(x(0), x(1)) : x(0))],
 });

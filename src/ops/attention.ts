@@ -150,6 +150,7 @@ const microsoftAttention = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [1, 2],
+  undecayed: [2],
   composed: true,
   emit: (c) => {
     const { b, x, has, attr } = c;
@@ -187,6 +188,7 @@ const multiHeadAttention = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [3],
+  undecayed: [3],
   composed: true,
   emit: (c) => {
     const { b, x, has, attr } = c;

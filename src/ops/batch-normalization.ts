@@ -136,6 +136,7 @@ export const batchNormalization = defineOp({
   op: "BatchNormalization",
   versions: [7, 9, 14, 15],
   weights: [1, 2],
+  undecayed: [1, 2],
   statistics: [3, 4],
   note: "statistics of the batch in training, frozen ones on request",
   emit: (c) => {

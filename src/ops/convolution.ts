@@ -20,6 +20,7 @@ export const conv = defineOp({
   op: "Conv",
   versions: [1, 11, 22],
   weights: [1, 2],
+  undecayed: [2],
   emit: (c) => {
     const [x, w] = sameRank(c.b.dims(c.x(0)), c.b.dims(c.x(1)), c.where);
     const window = readWindow(c.attr, x.slice(2), w.slice(2), c.where);
@@ -50,6 +51,7 @@ const convTranspose = defineOp({
   op: "ConvTranspose",
   versions: [1, 11, 22],
   weights: [1, 2],
+  undecayed: [2],
   emit: (c) => {
     const [x, w] = sameRank(c.b.dims(c.x(0)), c.b.dims(c.x(1)), c.where);
     const { window, outputPadding } = readTransposedWindow(c.attr, x.slice(2), w.slice(2), c.where);

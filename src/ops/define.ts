@@ -97,6 +97,11 @@ interface OpBase {
    * node, if that depends on it.
    */
   readonly fixed?: readonly number[] | FixedSlots;
+  /**
+   * Input slots that an optimizer's weight decay spares by default (`noDecay` "auto"): biases, and scales and offsets of
+   * normalisations; "vectors": any slot, for a constant that is longer than 1 along one axis at most.
+   */
+  readonly undecayed?: readonly number[] | "vectors";
   /** Input slots that hold running statistics: state, but not trained. */
   readonly statistics?: readonly number[];
   /** Gives another result each time, or does in training. */
@@ -155,6 +160,13 @@ export const oneNode: EmitRule = ({ b, node, x, has, count }) => {
 export const oneOutput =
   (emit: (c: EmitContext) => Value): EmitRule =>
   (c) => [emit(c)];
+
+/** The slots in which weight decay spares that constant. */
+export function undecayedSlots(definition: OpDefinition | undefined, { dims }: Tensor): readonly number[] {
+  const slots = definition?.undecayed ?? [];
+  if (slots !== "vectors") return slots;
+  return dims.filter((d) => d > 1).length <= 1 ? [0, 1] : [];
+}
 
 /** The fixed slots of a node by its definition. */
 export function fixedSlotsOf(

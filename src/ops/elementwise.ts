@@ -14,6 +14,7 @@ import { broadcastDims, broadcasting, sameAsFirst } from "./infer.ts";
 const add = defineOp({
   op: "Add",
   versions: [7, 13, 14],
+  undecayed: "vectors",
   emit: ({ b, x }) => [b.add(x(0), x(1))],
   infer: broadcasting,
   grad: ({ dy }) => [() => dy(0), () => dy(0)],
@@ -23,6 +24,7 @@ const add = defineOp({
 const sub = defineOp({
   op: "Sub",
   versions: [7, 13, 14],
+  undecayed: "vectors",
   emit: ({ b, x }) => [b.sub(x(0), x(1))],
   infer: broadcasting,
   grad: ({ b, dy }) => [() => dy(0), () => b.neg(dy(0))],
@@ -32,6 +34,7 @@ const sub = defineOp({
 const mul = defineOp({
   op: "Mul",
   versions: [7, 13, 14],
+  undecayed: "vectors",
   emit: ({ b, x }) => [b.mul(x(0), x(1))],
   infer: broadcasting,
   grad: ({ b, x, dy }) => [() => b.mul(dy(0), x(1)), () => b.mul(dy(0), x(0))],
@@ -41,6 +44,7 @@ const mul = defineOp({
 const div = defineOp({
   op: "Div",
   versions: [7, 13, 14],
+  undecayed: "vectors",
   emit: ({ b, x }) => [b.div(x(0), x(1))],
   infer: broadcasting,
   grad: ({ b, x, y, dy }) => [() => b.div(dy(0), x(1)), () => b.neg(b.mul(b.div(dy(0), x(1)), y(0)))],
@@ -237,7 +241,7 @@ const identity = defineOp({
 
 /**
  * y = x · mask, where the compiler gives a mask of 0 and 1/(1 − ratio); otherwise y = x. The second output is true where x
- * was kept (1 before opset 10). Opset 12 moved `ratio` (default 0.5) from an attribute to an input; its training_mode is ours to decide.
+ * was kept. Opset 12 moved `ratio` (default 0.5) from an attribute to an input; its training_mode is ours to decide.
  */
 const dropout = defineOp({
   op: "Dropout",
@@ -253,10 +257,7 @@ const dropout = defineOp({
     const mask = ratio === 0 ? undefined : hooks.dropoutMask(node.name, type, ratio);
     const y = mask ? b.mul(x(0), mask) : x(0);
     if (!node.outputs[1]) return [y];
-    // Without training ONNX Runtime says "nothing kept" before opset 12, and "all" since.
-    const all = { dtype: "bool", dims: type.dims } as const;
-    const kept = mask ? b.greater(mask, b.like(mask, 0)) : b.full(all, version >= 12 ? 1 : 0);
-    return [y, version >= 10 ? kept : b.cast(kept, type.dtype)];
+    return [y, mask ? b.greater(mask, b.like(mask, 0)) : b.full({ dtype: "bool", dims: type.dims }, 1)];
   },
 });
 

@@ -36,6 +36,7 @@ const fusedConv = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [1, 2],
+  undecayed: [2],
   composed: true,
   emit: (c) => {
     const y = conv.emit(c)[0] as Value;
@@ -50,6 +51,7 @@ const fusedGemm = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [1, 2],
+  undecayed: [2],
   composed: true,
   emit: (c) => {
     const { b, x, has, attr } = c;

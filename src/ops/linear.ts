@@ -69,6 +69,7 @@ const gemm = defineOp({
   op: "Gemm",
   versions: [7, 9, 11, 13],
   weights: [1, 2],
+  undecayed: [2],
   emit: oneNode,
   infer: (c) => {
     const { transA, transB } = readProduct(c.attr);

@@ -35,6 +35,7 @@ const simplifiedLayerNormalization = defineOp({
   op: "SimplifiedLayerNormalization",
   versions: [1],
   weights: [1],
+  undecayed: [1],
   composed: true,
   emit: ({ b, x, attr, where }) => {
     const axes = trailingAxes(attr.int("axis", -1), b.dims(x(0)).length, where);
@@ -49,6 +50,7 @@ const skipLayerNormalization = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [2, 3, 4],
+  undecayed: [2, 3, 4],
   composed: true,
   emit: (c) => {
     const sum = sumOf(c, [0, 1, 4]);
@@ -63,6 +65,7 @@ const skipSimplifiedLayerNormalization = defineOp({
   domain: "com.microsoft",
   versions: [1],
   weights: [2, 3],
+  undecayed: [2, 3],
   composed: true,
   emit: (c) => {
     const { b } = c;
@@ -107,6 +110,7 @@ export const fusedNormalizationOps = [
     domain: "com.microsoft",
     versions: [1],
     weights: [2, 3, 4, 5, 6],
+    undecayed: [5, 6],
     composed: true,
     emit: embedLayerNormalization,
   }),

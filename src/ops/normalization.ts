@@ -19,6 +19,7 @@ const layerNormalization = defineOp({
   op: "LayerNormalization",
   versions: [1, 17],
   weights: [1, 2],
+  undecayed: [1, 2],
   emit: ({ b, x, has, attr }) => {
     const dtype = x(0).type?.dtype ?? "float32";
     const attributes = {
@@ -58,6 +59,7 @@ const rmsNormalization = defineOp({
   op: "RMSNormalization",
   versions: [23],
   weights: [1],
+  undecayed: [1],
   composed: true,
   emit: ({ b, x, attr, where }) => {
     const axes = trailingAxes(attr.int("axis", -1), b.dims(x(0)).length, where);
@@ -73,6 +75,7 @@ const instanceNormalization = defineOp({
   op: "InstanceNormalization",
   versions: [6, 22],
   weights: [1, 2],
+  undecayed: [1, 2],
   fixed: (node, constant) => {
     const [x, scale, bias] = node.inputs;
     const holds = (v: Value | undefined, wanted: number): boolean =>
@@ -98,6 +101,7 @@ const groupNormalization = defineOp({
   op: "GroupNormalization",
   versions: [18, 21],
   weights: [1, 2],
+  undecayed: [1, 2],
   composed: true,
   emit: ({ b, x, attr, version, where }) => {
     const dims = b.dims(x(0));

@@ -250,6 +250,7 @@ const recurrent = <const Op extends string>(
     op,
     versions: [7, 14, 22],
     weights,
+    undecayed: [3],
     fixed: initial,
     note: "unrolled over time",
     composed: true,

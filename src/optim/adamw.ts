@@ -34,6 +34,7 @@ export function adamW(options: AdamWOptions = {}): Optimizer {
     );
   return {
     name: "adamw",
+    weightDecay,
     slots: ["m", "v"],
     scalarNames: ["lr", "stepSize", "secondCorrection"],
     // lr/(1−β₁ᵗ) and 1/√(1−β₂ᵗ) are formed here in float64; as float32 powers they would lose digits.
@@ -42,12 +43,11 @@ export function adamW(options: AdamWOptions = {}): Optimizer {
       stepSize: lr / (1 - beta1 ** (step + 1)),
       secondCorrection: 1 / Math.sqrt(1 - beta2 ** (step + 1)),
     }),
-    update: ({ b, weight, gradient, slots, scalars }) => {
+    update: ({ b, weight, gradient, slots, scalars, weightDecay: own = weightDecay }) => {
       const [m, v] = slots as [typeof weight, typeof weight];
       const nextM = b.add(b.scale(m, beta1), b.scale(gradient, 1 - beta1));
       const nextV = b.add(b.scale(v, beta2), b.scale(b.square(gradient), 1 - beta2));
-      const decayed =
-        weightDecay > 0 ? b.sub(weight, b.mul(weight, b.scale(scalars.lr!, weightDecay))) : weight;
+      const decayed = own > 0 ? b.sub(weight, b.mul(weight, b.scale(scalars.lr!, own))) : weight;
       const denominator = b.shift(b.mul(b.sqrt(nextV), scalars.secondCorrection!), epsilon);
       return {
         weight: b.sub(decayed, b.div(b.mul(nextM, scalars.stepSize!), denominator)),

@@ -8,6 +8,17 @@ export type OptimizerConfig =
   | ({ readonly name: "sgd" } & SgdOptions)
   | ({ readonly name: "adamw" } & AdamWOptions);
 
+/** What a run takes where nothing is said. */
+export const optimizerDefaults: Record<
+  OptimizerConfig["name"],
+  { readonly learningRate: number; readonly noDecay: "auto" | "none" }
+> = {
+  // As torch.optim.SGD, whose decay is that of every parameter.
+  sgd: { learningRate: 0.1, noDecay: "none" },
+  // As the training loops that made AdamW usual (BERT's, timm's, nanoGPT's).
+  adamw: { learningRate: 1e-3, noDecay: "auto" },
+};
+
 const makers = {
   sgd: (options: object) => sgd(options),
   adamw: (options: object) => adamW(options),

@@ -11,6 +11,8 @@ export interface UpdateContext {
   readonly slots: readonly Value[];
   /** The step's scalars, each of shape []. */
   readonly scalars: Readonly<Record<string, Value>>;
+  /** λ for this weight in place of the optimizer's own; undefined: that. */
+  readonly weightDecay?: number | undefined;
 }
 
 export interface Updated {
@@ -20,6 +22,8 @@ export interface Updated {
 
 export interface Optimizer {
   readonly name: string;
+  /** λ ≥ 0, as the optimizer was given it. */
+  readonly weightDecay: number;
   /** Names of the tensors kept per weight, all of the weight's shape and starting at zero. */
   readonly slots: readonly string[];
   /** The scalars that change from step to step (float32 when fed): the learning rate first. */

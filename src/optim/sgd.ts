@@ -27,11 +27,12 @@ export function sgd(options: SgdOptions = {}): Optimizer {
     throw new DistillError("E_ARGUMENT", "sgd: nesterov needs a momentum above 0");
   return {
     name: "sgd",
+    weightDecay,
     slots: momentum > 0 ? ["momentum"] : [],
     scalarNames: ["lr"],
     scalars: (_step, lr) => ({ lr }),
-    update: ({ b, weight, gradient, slots, scalars }) => {
-      const g = weightDecay > 0 ? b.add(gradient, b.scale(weight, weightDecay)) : gradient;
+    update: ({ b, weight, gradient, slots, scalars, weightDecay: own = weightDecay }) => {
+      const g = own > 0 ? b.add(gradient, b.scale(weight, own)) : gradient;
       const [m] = slots;
       const next = m && b.add(b.scale(m, momentum), g);
       const direction = !next ? g : nesterov ? b.add(g, b.scale(next, momentum)) : next;

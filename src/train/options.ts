@@ -5,7 +5,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { type ProjectionOptions, resolveProjection } from "../losses/projection-options.ts";
 import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
-import type { OptimizerConfig } from "../optim/index.ts";
+import { type OptimizerConfig, optimizerDefaults } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
 import { type WeightInit, weightInits } from "../prepare/weight-init.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -13,6 +13,7 @@ import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import { keptStudents } from "./kept-students.ts";
+import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { partsOnTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
@@ -69,6 +70,19 @@ export interface DistillOptions {
   readonly schedule?: ScheduleOptions | undefined;
   /** Global L2 norm that gradients are clipped to; default: none. */
   readonly clipNorm?: number | undefined;
+  /**
+   * What weight decay leaves alone. "auto": biases, scales and offsets of normalisations, and other vectors; "none": nothing;
+   * or patterns of weights (`*` any characters), among which "auto" may stand. Default: "auto" for adamw, as the training
+   * loops of transformers have it, "none" for sgd, as torch.optim.SGD. E_NAME for a pattern that no trained weight fits.
+   */
+  readonly noDecay?: "auto" | "none" | readonly string[] | undefined;
+  /**
+   * Weights by name that have another learning rate or weight decay, or stay as they are:
+   * `[{ match: "backbone.*", learningRateFactor: 0.1 }, { match: "head.*", weightDecay: 0 }]`. Of several that say something
+   * of a weight, the more specific pattern counts: an exact name, otherwise the one with more characters beside `*`. Default:
+   * none; what `freeze` holds is held in any case. E_NAME for a pattern that no trained weight fits.
+   */
+  readonly parameterGroups?: readonly ParameterGroupOptions[] | undefined;
   /** Patterns of weights that stay as they are: `conv1.*`. */
   readonly freeze?: readonly string[] | undefined;
   /**
@@ -156,6 +170,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   learningRate: true,
   schedule: true,
   clipNorm: true,
+  noDecay: true,
+  parameterGroups: true,
   freeze: true,
   init: true,
   insertBatchNorm: true,
@@ -218,6 +234,11 @@ export function resolveOptions(o: DistillOptions) {
   if (o.clipNorm !== undefined && !(o.clipNorm > 0))
     throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
   const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
+  // An optimizer that is not known is refused by makeOptimizer.
+  const defaults = Object.hasOwn(optimizerDefaults, optimizer.name)
+    ? optimizerDefaults[optimizer.name]
+    : undefined;
+  const parameterGroups = resolveGroups(o.parameterGroups);
   const seed = o.seed ?? 0;
   const automaticTaps = isAutomatic(o);
   const taps = (o.taps === "auto" ? [] : (o.taps ?? [])).map((t) => {
@@ -255,10 +276,12 @@ export function resolveOptions(o: DistillOptions) {
     taps,
     task,
     taskOptions,
-    learningRate: o.learningRate ?? (optimizer.name === "adamw" ? 1e-3 : 0.1),
+    learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,
-    freeze: o.freeze ?? [],
+    noDecay: resolveNoDecay(o.noDecay ?? defaults?.noDecay ?? "none"),
+    parameterGroups: parameterGroups.length > 0 ? parameterGroups : undefined,
+    freeze: [...(o.freeze ?? []), ...parameterGroups.filter((g) => g.freeze).map((g) => g.match)],
     init: among("init", o.init ?? "keep", weightInits),
     insertBatchNorm: o.insertBatchNorm ?? false,
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),

@@ -20,6 +20,7 @@ import { checkLabels, type LabelUse } from "./labels.ts";
 import { checkMonitor } from "./monitor.ts";
 import { openModel, openTeacher } from "./open-models.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
+import { compiledGroups } from "./parameter-groups.ts";
 import { identityOf, type RunIdentity } from "./run-identity.ts";
 import { runNotes } from "./run-notes.ts";
 import { compileAt, formsAt, type StepSource, studentAt, teacherForms } from "./shaped-step.ts";
@@ -112,6 +113,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     teacher: taught.teacher,
     labels,
     loss,
+    groups: compiledGroups(o, schedule.steps),
     convolutionBlock: await runtime.convolutionBlock?.(),
   };
   const student = await studentAt(shapes, feedStudent(sample.inputs));

@@ -7,6 +7,7 @@ import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import type { Resolved } from "./options.ts";
+import { groupNotes } from "./parameter-groups.ts";
 
 export interface AboutRun {
   readonly o: Resolved;
@@ -32,6 +33,7 @@ export function runNotes(run: AboutRun): string[] {
     notes.push(
       `before each step, as the file has it and without training: ${listNodes(compiled.front.asTheyStand)}`,
     );
+  notes.push(...groupNotes(compiled, o));
   const left = samples - stepsPerEpoch * o.batch;
   if (left > 0)
     notes.push(

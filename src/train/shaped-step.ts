@@ -3,6 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
 import { type CompiledStep, compileStep } from "../compile/compile-step.ts";
+import type { ParameterGroup } from "../compile/parameter-groups.ts";
 import type { Labels } from "../data/dataset.ts";
 import type { LossEmission } from "../losses/index.ts";
 import type { Model } from "../onnx/model.ts";
@@ -26,6 +27,8 @@ export interface StepSource {
   readonly teacher: Teacher | undefined;
   readonly labels: LabelUse;
   readonly loss: LossEmission;
+  /** What is said of weights by name. */
+  readonly groups: readonly ParameterGroup[];
   readonly convolutionBlock: number | undefined;
 }
 
@@ -75,7 +78,7 @@ export const teacherForms = (taps: readonly FormedTap[]): ReadonlyMap<string, Ta
 
 /** The step for a student that was just made by `studentAt`: its values have the types of the last observation. */
 export function compileAt(
-  { o, labels, loss, convolutionBlock }: StepSource,
+  { o, labels, loss, groups, convolutionBlock }: StepSource,
   student: PreparedStudent,
   taps: readonly FormedTap[],
   sample: StepSample,
@@ -100,6 +103,8 @@ export function compileAt(
     loss,
     optimizer: makeOptimizer(o.optimizer),
     clipNorm: o.clipNorm,
+    noDecay: o.noDecay,
+    groups,
     freeze: o.freeze,
     trainStatistics: o.batchNorm === "train",
     target: o.target,

@@ -11,6 +11,8 @@ import { OwnTensor } from "../runtime/own-tensor.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { Progress } from "../strategies/index.ts";
 
+const scalar = (value: number): Tensor => ({ dtype: "float32", dims: [], data: Float32Array.of(value) });
+
 /** A compiled step, loaded. */
 export interface StepSessions {
   readonly compiled: CompiledStep;
@@ -78,9 +80,7 @@ export class StepRunner {
     { compiled, session }: StepSessions = this.own,
   ): Promise<{ losses: Record<string, number>; accept: () => void }> {
     const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, progress.step) };
-    const scalar = (value: number): Tensor => ({ dtype: "float32", dims: [], data: Float32Array.of(value) });
-    for (const [name, value] of Object.entries(compiled.optimizer.scalars(progress.step, learningRate)))
-      feeds[names.scalar(name)] = scalar(value);
+    Object.assign(feeds, scalars(compiled, progress.step, learningRate));
     for (const { input, at } of compiled.scheduled) feeds[input] = scalar(at(progress));
     const into: Record<string, Tensor> = {};
     for (const [key, t] of Object.entries(this.#current)) {
@@ -166,4 +166,19 @@ export class StepRunner {
       }),
     );
   }
+}
+
+/** The optimizer's, for each learning rate that there is. */
+function scalars(
+  { optimizer, rates }: CompiledStep,
+  step: number,
+  learningRate: number,
+): Record<string, Tensor> {
+  return Object.fromEntries(
+    rates.flatMap((group) =>
+      Object.entries(optimizer.scalars(step, group?.rate?.(step) ?? learningRate)).map(
+        ([name, value]) => [names.scalar(name, group?.match), scalar(value)] as const,
+      ),
+    ),
+  );
 }
