@@ -1,7 +1,8 @@
 // Element types, shapes and tensors as plain data. Shared by every room; knows no runtime and no file format.
 import { DistillError } from "./errors.ts";
+import { float8ToNumber, isFloat8, isLowBits, isPacked, pack, packedLength, unpack } from "./low-bits.ts";
 
-/** ONNX element types under ONNX Runtime's names. float16 and bfloat16 hold raw bits. */
+/** ONNX element types under ONNX Runtime's names. Floats of 16 and 8 bits hold raw bits, integers of 4 and 2 bits one number an element. */
 const arrays = {
   float32: Float32Array,
   float64: Float64Array,
@@ -16,6 +17,14 @@ const arrays = {
   uint32: Uint32Array,
   uint64: BigUint64Array,
   bool: Uint8Array,
+  int4: Int8Array,
+  uint4: Uint8Array,
+  int2: Int8Array,
+  uint2: Uint8Array,
+  float8e4m3fn: Uint8Array,
+  float8e4m3fnuz: Uint8Array,
+  float8e5m2: Uint8Array,
+  float8e5m2fnuz: Uint8Array,
 } as const;
 
 export type NumericDType = keyof typeof arrays;
@@ -64,12 +73,27 @@ export function newArray(dtype: DType, length: number): TypedArray {
   return new arrays[dtype](length);
 }
 
-/** Views `bytes` (copied when not aligned) as elements of `dtype`; little-endian, as ONNX stores them. */
-export function arrayFromBytes(dtype: NumericDType, bytes: Uint8Array): TypedArray {
+/** Bytes in which ONNX stores `count` elements: those of 4 and 2 bits share one. */
+export function storedBytes(dtype: NumericDType, count: number): number {
+  return isPacked(dtype) ? packedLength(dtype, count) : count * bytesPerElement(dtype);
+}
+
+/** Elements as ONNX stores them (a view, where they need not be packed). */
+export function bytesFromArray(dtype: NumericDType, data: TypedArray): Uint8Array<ArrayBuffer> {
+  if (isPacked(dtype)) return pack(dtype, data as Int8Array);
+  return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
+/**
+ * Views `bytes` (copied when not aligned) as `count` elements of `dtype`; little-endian, as ONNX stores them. Numbers that
+ * share a byte are unpacked.
+ */
+export function arrayFromBytes(dtype: NumericDType, bytes: Uint8Array, count: number): TypedArray {
+  if (isPacked(dtype)) return unpack(dtype, bytes, count);
   const width = bytesPerElement(dtype);
   // A copy by constructor: slice() of a Buffer is a view.
   const aligned = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
-  return new arrays[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / width);
+  return new arrays[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, count);
 }
 
 /** A tensor from plain numbers. `dims` defaults to a vector. */
@@ -102,7 +126,14 @@ export function tensor(
 
 /** The elements as numbers (int64 beyond 2^53 loses its last digits; ONNX uses such values only as "to the end"). */
 export function toNumbers(t: Tensor): number[] {
+  const { dtype } = t;
+  if (isFloat8(dtype)) return Array.from(t.data as Uint8Array, (bits) => float8ToNumber(dtype, bits));
   return Array.from(t.data as ArrayLike<number | bigint>, Number);
+}
+
+/** A tensor of a type that no session takes as float32, which holds all its numbers; any other as it is. */
+export function withoutLowBits(t: Tensor): Tensor {
+  return isLowBits(t.dtype) ? tensor("float32", toNumbers(t), t.dims) : t;
 }
 
 export function isFloat(dtype: DType): boolean {

@@ -1,5 +1,6 @@
 // Which constants of a student are trained, which are running statistics, and which stay as they are.
 import { DistillError, didYouMean } from "../base/errors.ts";
+import { isFloat8, isLowBits } from "../base/low-bits.ts";
 import type { Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
@@ -44,13 +45,16 @@ export function describeQuantised(model: Model): string | undefined {
   const found = new Set(nodes.flatMap((n) => n.inputs.filter((x) => x && isQuantised(model, x)) as Value[]));
   const [first] = found;
   if (!first) return undefined;
+  const { dtype } = model.graph.constants.get(first) as Tensor;
   const more = found.size > 1 ? ` and ${found.size - 1} more` : "";
-  return `"${first.name}"${usedBy(first, nodes)}${more} holds whole numbers: train the float32 model that was quantised, and quantise the result`;
+  return `"${first.name}"${usedBy(first, nodes)}${more} holds ${isFloat8(dtype) ? "floats of 8 bits" : "whole numbers"}: train the float32 model that was quantised, and quantise the result`;
 }
 
 function isQuantised(model: Model, x: Value): boolean {
   const t = model.graph.constants.get(x);
-  return t !== undefined && (t.dtype === "int8" || t.dtype === "uint8") && t.dims.length > 1;
+  return (
+    t !== undefined && (t.dtype === "int8" || t.dtype === "uint8" || isLowBits(t.dtype)) && t.dims.length > 1
+  );
 }
 
 /** ` of MatMul at node "/fc"`: where a constant is used first. */

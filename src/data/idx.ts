@@ -62,7 +62,11 @@ export async function readIdx(bytes: Uint8Array, source: string): Promise<IdxArr
         `${expected} bytes, and ${found} follow; fetch or copy the file again`,
     );
   const body = raw.subarray(start);
-  return { dtype, dims, data: arrayFromBytes(dtype, width === 1 ? body : swapped(body, width)) };
+  return {
+    dtype,
+    dims,
+    data: arrayFromBytes(dtype, width === 1 ? body : swapped(body, width), sizeOf(dims)),
+  };
 }
 
 /** A copy with the bytes of every element reversed: IDX is big-endian, typed arrays are little-endian. */

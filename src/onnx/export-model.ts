@@ -11,13 +11,15 @@ import {
   type ModelProto,
   ModelProtoSchema,
   type NodeProto,
+  NodeProtoSchema,
   type TensorProto,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { bytesPerElement, formatShape, sameShape, sizeOf, type Tensor } from "../base/tensor.ts";
+import { formatShape, sameShape, sizeOf, storedBytes, type Tensor } from "../base/tensor.ts";
 import type { ExternalFile } from "../base/value-info.ts";
+import type { Value } from "../graph/graph.ts";
 import type { Model } from "./model.ts";
 import { dtypeOf, isConstant, originOf, type Place, shallow, tensorsOf } from "./proto.ts";
 import { externalLocations } from "./read-model.ts";
@@ -60,30 +62,42 @@ export function withOutputs(model: Model, names: Iterable<string>): Uint8Array {
     }
     added.push(create(ValueInfoProtoSchema, { name }));
   }
-  if (added.length === 0) return modelBytes(model);
+  return added.length === 0 ? modelBytes(model) : withMore(model, added, []);
+}
+
+/** The model with more outputs, and more nodes after its own. */
+function withMore(model: Model, output: ValueInfoProto[], node: NodeProto[]): Uint8Array {
   const { proto, file = proto, bytes } = originOf(model);
   // Messages that follow each other are merged, lists joined: the file itself need not be written anew.
-  const outputs = toBinary(
+  const more = toBinary(
     ModelProtoSchema,
-    create(ModelProtoSchema, { graph: create(GraphProtoSchema, { output: added }) }),
+    create(ModelProtoSchema, { graph: create(GraphProtoSchema, { output, node }) }),
   );
   const whole = file === proto ? bytes : toBinary(ModelProtoSchema, proto);
-  const joined = new Uint8Array(whole.length + outputs.length);
+  const joined = new Uint8Array(whole.length + more.length);
   joined.set(whole);
-  joined.set(outputs, whole.length);
+  joined.set(more, whole.length);
   return joined;
 }
 
 /**
  * The model with every value that a node of the main graph computes among its outputs, for observation. Values inside
- * subgraphs, constants and inputs are not added.
+ * subgraphs, constants and inputs are not added. What `asFloats` names is given as float32, under the name that stands there.
  */
-export function addAllOutputs(model: Model): Uint8Array {
-  return withOutputs(
+export function addAllOutputs(model: Model, asFloats: ReadonlyMap<Value, string> = new Map()): Uint8Array {
+  const present = new Set(model.graph.outputs);
+  const computed = model.graph.nodes
+    .filter((node) => !(node.domain === "" && node.op === "Constant"))
+    .flatMap((node) => node.outputs.flatMap((y) => (y && !present.has(y) ? [y] : [])));
+  const outputs = [...computed.filter((y) => !asFloats.has(y)).map((y) => y.name), ...asFloats.values()];
+  if (outputs.length === 0) return modelBytes(model);
+  const to = create(AttributeProtoSchema, { name: "to", type: AttributeType.INT, i: 1n });
+  return withMore(
     model,
-    model.graph.nodes
-      .filter((node) => !(node.domain === "" && node.op === "Constant"))
-      .flatMap((node) => node.outputs.flatMap((v) => (v ? [v.name] : []))),
+    outputs.map((name) => create(ValueInfoProtoSchema, { name })),
+    [...asFloats].map(([{ name }, copy]) =>
+      create(NodeProtoSchema, { opType: "Cast", input: [name], output: [copy], attribute: [to] }),
+    ),
   );
 }
 
@@ -194,7 +208,7 @@ function withGraph(proto: ModelProto, graph: GraphProto): ModelProto {
 
 function bytesOf(t: TensorProto): number {
   const dtype = dtypeOf(t.dataType);
-  return dtype === undefined || dtype === "string" ? 0 : sizeOf(t.dims.map(Number)) * bytesPerElement(dtype);
+  return dtype === undefined || dtype === "string" ? 0 : storedBytes(dtype, sizeOf(t.dims.map(Number)));
 }
 
 function sum(numbers: readonly number[]): number {

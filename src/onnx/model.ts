@@ -6,7 +6,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 export interface Model {
   /**
    * The main graph, with model-local functions and Ifs of constant condition written out. Inputs that have an initialiser are constants, and so are the outputs of Constant nodes, which
-   * are then not among the nodes. A constant that we cannot hold (sparse, 4-bit, …) stays a Constant node.
+   * are then not among the nodes. A constant that we cannot hold (sparse, complex, …) stays a Constant node.
    * `Value.type` is set where the model declares a static shape; its constants are decoded when first looked at.
    */
   readonly graph: Graph;

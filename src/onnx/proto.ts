@@ -11,6 +11,7 @@ import type {
   TypeProto,
 } from "onnx-buf";
 import { DistillError } from "../base/errors.ts";
+import { isLowBits } from "../base/low-bits.ts";
 import type { DType } from "../base/tensor.ts";
 import type { Model } from "./model.ts";
 
@@ -60,7 +61,7 @@ export function shallow<M extends Message>(message: M): M {
   return Object.assign(Object.create(Object.getPrototypeOf(message)), message);
 }
 
-/** Element types by their number in TensorProto.DataType; the others (complex, 8-bit float, 4-bit) we don't hold. */
+/** Element types by their number in TensorProto.DataType; the others (complex, 4-bit float, 8-bit powers of two) we don't hold. */
 const dtypes: readonly (DType | undefined)[] = [
   undefined,
   "float32",
@@ -79,6 +80,16 @@ const dtypes: readonly (DType | undefined)[] = [
   undefined,
   undefined,
   "bfloat16",
+  "float8e4m3fn",
+  "float8e4m3fnuz",
+  "float8e5m2",
+  "float8e5m2fnuz",
+  "uint4",
+  "int4",
+  undefined,
+  undefined,
+  "uint2",
+  "int2",
 ];
 
 export function dtypeOf(dataType: number): DType | undefined {
@@ -109,6 +120,8 @@ export function declaredType(
 ): { dtype: DType; dims: (number | string)[] | undefined } | undefined {
   if (type?.value.case !== "tensorType") return undefined;
   const dtype = dtypeOf(type.value.value.elemType);
+  // What no session hands out cannot be fed or looked at.
+  if (dtype === undefined || isLowBits(dtype)) return undefined;
   return dtype && { dtype, dims: type.value.value.shape?.dim.map(dimension) };
 }
 

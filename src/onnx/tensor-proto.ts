@@ -4,14 +4,16 @@
 import { clearField, create, isFieldSet } from "@bufbuild/protobuf";
 import { type TensorProto, TensorProto_DataLocation, TensorProtoSchema } from "onnx-buf";
 import { DistillError } from "../base/errors.ts";
+import { isPacked, unpack } from "../base/low-bits.ts";
 import {
   arrayFromBytes,
-  bytesPerElement,
+  bytesFromArray,
   type DType,
   formatShape,
   type NumericDType,
   newArray,
   sizeOf,
+  storedBytes,
   type Tensor,
   type TensorData,
   type TypedArray,
@@ -81,18 +83,24 @@ export function decodeTensor(proto: TensorProto, what: string, external: Externa
       proto.stringData.slice(0, n).map((s) => new TextDecoder().decode(s)),
     );
   }
-  const width = bytesPerElement(dtype);
-  const byteLength = count * width;
+  const byteLength = storedBytes(dtype, count);
   if (isExternal(proto)) {
     const { file, offset } = externalPlace(proto, byteLength, what, external);
-    return lazily(dtype, dims, count, (n) => arrayFromBytes(dtype, fileCopy(file, offset, n * width)));
+    return lazily(dtype, dims, count, (n) =>
+      arrayFromBytes(dtype, fileCopy(file, offset, storedBytes(dtype, n)), n),
+    );
   }
   const typed = typedField(proto, dtype);
   if (isFieldSet(proto, field.rawData) && (proto.rawData.length > 0 || typed.length === 0)) {
     expect(proto.rawData.length, byteLength, "bytes");
     return lazily(dtype, dims, count, (n) =>
-      arrayFromBytes(dtype, new Uint8Array(proto.rawData.subarray(0, n * width))),
+      arrayFromBytes(dtype, new Uint8Array(proto.rawData.subarray(0, storedBytes(dtype, n))), n),
     );
+  }
+  if (isPacked(dtype)) {
+    // Packed in the typed field too.
+    expect(typed.length, byteLength, "bytes");
+    return lazily(dtype, dims, count, (n) => unpack(dtype, Uint8Array.from(typed, Number), n));
   }
   expect(typed.length, count, "elements");
   return lazily(dtype, dims, count, (n) => fill(newArray(dtype, n), n < count ? typed.slice(0, n) : typed));
@@ -171,10 +179,7 @@ export function encodeTensor(tensor: Tensor, name: string, like?: TensorProto): 
   const { data } = tensor;
   if (tensor.dtype === "string")
     proto.stringData = (data as readonly string[]).map((s) => new TextEncoder().encode(s));
-  else {
-    const { buffer, byteOffset, byteLength } = data as TypedArray;
-    proto.rawData = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-  }
+  else proto.rawData = bytesFromArray(tensor.dtype, data as TypedArray);
   return proto;
 }
 
@@ -182,7 +187,7 @@ export function encodeTensor(tensor: Tensor, name: string, like?: TensorProto): 
 export function inlineTensor(proto: TensorProto, what: string, external: ExternalReader): TensorProto {
   const dtype = dtypeOf(proto.dataType);
   if (dtype === undefined || dtype === "string") return proto;
-  const length = sizeOf(proto.dims.map(Number)) * bytesPerElement(dtype);
+  const length = storedBytes(dtype, sizeOf(proto.dims.map(Number)));
   const { file, offset } = externalPlace(proto, length, what, external);
   const copy = shallow(proto);
   clearField(copy, field.externalData);

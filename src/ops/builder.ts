@@ -469,14 +469,29 @@ const typeNumbers: Record<DType, number> = {
   uint32: 12,
   uint64: 13,
   bfloat16: 16,
+  float8e4m3fn: 17,
+  float8e4m3fnuz: 18,
+  float8e5m2: 19,
+  float8e5m2fnuz: 20,
+  uint4: 21,
+  int4: 22,
+  uint2: 25,
+  int2: 26,
 };
 
 export function onnxTypeNumber(dtype: DType): number {
   return typeNumbers[dtype];
 }
 
-export function dtypeFromOnnx(number: number, where: string): DType {
+/** The element type of that number in TensorProto.DataType; undefined for one that we don't hold. */
+export function dtypeNumbered(number: number): DType | undefined {
   for (const [name, n] of Object.entries(typeNumbers)) if (n === number) return name as DType;
+  return undefined;
+}
+
+export function dtypeFromOnnx(number: number, where: string): DType {
+  const found = dtypeNumbered(number);
+  if (found) return found;
   throw new DistillError("E_OP", `${where}: element type ${number} of ONNX is not supported`);
 }
 

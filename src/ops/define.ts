@@ -4,7 +4,7 @@
 // - a *primitive* is written into the training step as one node of the target opset; it has a shape rule and a
 //   gradient rule. Its `emit` turns the spellings of older opsets into that one form.
 // - a *composite* is emitted as several primitives, so its shape and gradient follow from theirs.
-import type { Shape, Tensor, TensorType } from "../base/tensor.ts";
+import type { DType, Shape, Tensor, TensorType } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { AttributeReader } from "./attributes.ts";
 import type { Builder } from "./builder.ts";
@@ -104,6 +104,11 @@ interface OpBase {
   readonly undecayed?: readonly number[] | "vectors";
   /** Input slots that hold running statistics: state, but not trained. */
   readonly statistics?: readonly number[];
+  /**
+   * Element type of what the node makes, where that is not its first input's: for types that a session does not hand out.
+   * `dtypeOf` knows constants, and values of such types.
+   */
+  readonly makes?: (node: Node, dtypeOf: (x: Value) => DType | undefined) => DType | undefined;
   /** Gives another result each time, or does in training. */
   readonly random?: true;
 }

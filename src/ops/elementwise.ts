@@ -1,14 +1,24 @@
 // Arithmetic and functions of one element: Add … Erf, rounding, casts, Clip, Dropout, Identity. Comparisons and what
 // depends on them (Where, Min, Max) are in elementwise-logic.ts, sines and their kin in elementwise-trigonometric.ts. Conventions at kinks are PyTorch's.
 import { DistillError } from "../base/errors.ts";
+import { isLowBits } from "../base/low-bits.ts";
 import { isFloat } from "../base/tensor.ts";
-import type { Value } from "../graph/graph.ts";
-import { type Builder, dtypeFromOnnx } from "./builder.ts";
-import { defineOp, type EmitRule, type GradEntry, notDifferentiable, oneNode, zero } from "./define.ts";
+import { typeOf, type Value } from "../graph/graph.ts";
+import { type Builder, dtypeFromOnnx, dtypeNumbered } from "./builder.ts";
+import {
+  defineOp,
+  type EmitRule,
+  type GradEntry,
+  notDifferentiable,
+  oneNode,
+  oneOutput,
+  zero,
+} from "./define.ts";
 import { logicOps } from "./elementwise-logic.ts";
 import { trigonometricOps } from "./elementwise-trigonometric.ts";
 import { signMask } from "./gate.ts";
 import { broadcastDims, broadcasting, sameAsFirst } from "./infer.ts";
+import { castToLowBits } from "./low-bit-cast.ts";
 
 /** y = a + c;  da = dy, dc = dy. */
 const add = defineOp({
@@ -184,7 +194,13 @@ const mod = defineOp({
 const cast = defineOp({
   op: "Cast",
   versions: [6, 9, 13, 19, 21, 23, 24, 25, 28],
-  emit: ({ b, x, attr, where }) => [b.cast(x(0), dtypeFromOnnx(attr.int("to"), where))],
+  makes: ({ attributes: { to } }) => (to?.kind === "int" ? dtypeNumbered(to.value) : undefined),
+  note: "to a float of 8 bits: straight through within its range",
+  emit: oneOutput(({ b, x, attr, where }) => {
+    const to = dtypeFromOnnx(attr.int("to"), where);
+    const saturate = attr.int("saturate", 1) !== 0;
+    return isLowBits(to) ? castToLowBits(b, x(0), to, saturate) : b.cast(x(0), to);
+  }),
   infer: (c) => [{ dtype: dtypeFromOnnx(c.attr.int("to"), c.where), dims: c.dims(0) }],
   grad: ({ b, x, y, dy }) => {
     const from = x(0).type?.dtype ?? "int64";
@@ -198,7 +214,11 @@ const castLike = defineOp({
   op: "CastLike",
   versions: [15, 19, 21, 23, 24, 25],
   composed: true,
-  emit: ({ b, x }) => [b.cast(x(0), x(1).type?.dtype ?? "float32")],
+  makes: ({ inputs: [, like] }, dtypeOf) => like && dtypeOf(like),
+  emit: oneOutput(({ b, node, x, attr }) => {
+    const to = node.inputs[1]?.type?.dtype ?? typeOf(x(1)).dtype;
+    return isLowBits(to) ? castToLowBits(b, x(0), to, attr.int("saturate", 1) !== 0) : b.cast(x(0), to);
+  }),
 });
 
 /**

@@ -1,5 +1,7 @@
 // Emits one node of the user's model into the step's graph, through the op table: the single way in.
 import { DistillError, didYouMean } from "../base/errors.ts";
+import { isLowBits } from "../base/low-bits.ts";
+import { withoutLowBits } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { AttributeReader } from "./attributes.ts";
 import { type Builder, type OpTable, tableKey } from "./builder.ts";
@@ -29,7 +31,9 @@ export function emitNode(
   const value = (i: number): Value => {
     const v = inputs[i];
     if (!v) throw new DistillError("E_MODEL", `${where}: input ${i} is missing; the model is not valid ONNX`);
-    return v;
+    // Numbers of few bits are carried as floats, as those are that a QuantizeLinear makes.
+    const constant = b.constantOf(v);
+    return constant && isLowBits(constant.dtype) ? b.constant(withoutLowBits(constant), v.name) : v;
   };
   return b.scope(node.name, () =>
     definition.emit({

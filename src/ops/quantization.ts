@@ -2,11 +2,13 @@
 // through (Bengio et al. 2013): dx = dy where the number fits the integer type, 0 where it is cut off, as PyTorch's
 // fake_quantize has it. Scales and zero points get no gradient. Source: ONNX operator specification, QuantizeLinear-21.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, isFloat } from "../base/tensor.ts";
+import { isFloat8, isPacked, rangeOfPacked } from "../base/low-bits.ts";
+import { type DType, formatShape } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
-import { dtypeFromOnnx } from "./builder.ts";
+import { dtypeFromOnnx, dtypeNumbered } from "./builder.ts";
 import { defineOp, type EmitContext } from "./define.ts";
 import { axisOf } from "./infer.ts";
+import { castToLowBits } from "./low-bit-cast.ts";
 import { pickAlong } from "./slice.ts";
 
 /** Smallest and largest number of each type that values are quantized to. */
@@ -40,19 +42,27 @@ function spread(c: EmitContext, parameter: Value): Value {
   );
 }
 
-/** The integer type that a QuantizeLinear makes, and its range. */
-function rangeOf(c: EmitContext): readonly [number, number] {
+/** The type that a QuantizeLinear makes. */
+function typeMadeBy(c: EmitContext): DType {
   const type = c.attr.int("output_dtype", 0);
-  const dtype = c.has(2) ? typeOf(c.x(2)).dtype : type === 0 ? "uint8" : dtypeFromOnnx(type, c.where);
-  const range = ranges[dtype];
+  // As the model has it: in the step, numbers of few bits are floats.
+  if (c.has(2)) return (c.node.inputs[2] ?? c.x(2)).type?.dtype ?? typeOf(c.x(2)).dtype;
+  return type === 0 ? "uint8" : dtypeFromOnnx(type, c.where);
+}
+
+function rangeOf(dtype: DType, where: string): readonly [number, number] {
+  const range = isPacked(dtype) ? rangeOfPacked(dtype) : ranges[dtype];
   if (range) return range;
   throw new DistillError(
     "E_OP",
-    `${c.where}: quantizing to ${dtype} is not supported, only to ${Object.keys(ranges).join(", ")}`,
+    `${where}: quantizing to ${dtype} is not supported, only to ${Object.keys(ranges).join(", ")}, integers of 4 and 2 bits and floats of 8`,
   );
 }
 
-/** q = clip(round(x/scale) + zero point) to the range, rounding halves to even;  dx = dq/scale where nothing was cut off. */
+/**
+ * q = clip(round(x/scale) + zero point) to the range, rounding halves to even;  dx = dq/scale where nothing was cut off. To a
+ * float of 8 bits q = x/scale, cast; its zero point is 0.
+ */
 const quantizeLinear = <const Domain extends string>(domain: Domain, versions: readonly number[]) =>
   defineOp({
     op: "QuantizeLinear",
@@ -60,12 +70,16 @@ const quantizeLinear = <const Domain extends string>(domain: Domain, versions: r
     versions,
     fixed: [1, 2],
     composed: true,
-    note: "straight through within the range of the integer type; scale and zero point get no gradient",
+    note: "to integers of 2 to 16 bits and floats of 8; straight through within the range of the type; scale and zero point get no gradient",
+    makes: ({ inputs: [, , zero], attributes: { output_dtype: made } }, dtypeOf) =>
+      zero ? dtypeOf(zero) : made?.kind === "int" ? dtypeNumbered(made.value) : undefined,
     emit: (c) => {
-      const { b, x, has } = c;
-      const [low, high] = rangeOf(c);
+      const { b, x, has, attr, where } = c;
       const { dtype } = typeOf(x(0));
       const scale = b.cast(spread(c, x(1)), dtype);
+      const to = typeMadeBy(c);
+      if (isFloat8(to)) return [castToLowBits(b, b.div(x(0), scale), to, attr.int("saturate", 1) !== 0)];
+      const [low, high] = rangeOf(to, where);
       const rounded = b.node("Round", [b.div(x(0), scale)]);
       const moved = has(2) ? b.add(rounded, b.cast(spread(c, x(2)), dtype)) : rounded;
       const q = b.node("Clip", [moved, b.like(moved, low), b.like(moved, high)]);
@@ -86,14 +100,17 @@ const dequantizeLinear = <const Domain extends string>(domain: Domain, versions:
     versions,
     fixed: [1, 2],
     composed: true,
-    note: "of a QuantizeLinear: straight through; of a constant of whole numbers: not trained",
+    note: "of a QuantizeLinear: straight through; of a constant (integers of 2 to 32 bits, floats of 8): not trained, nor are scale and zero point",
+    makes: () => undefined,
     emit: (c) => {
-      const { b, x, has } = c;
+      const { b, x, has, attr, where } = c;
       const scale = spread(c, x(1));
       const { dtype } = typeOf(scale);
-      const q = b.cast(x(0), isFloat(typeOf(x(0)).dtype) ? typeOf(x(0)).dtype : dtype);
-      const centred = has(2) ? b.sub(q, b.cast(spread(c, x(2)), typeOf(q).dtype)) : q;
-      return [b.mul(centred, b.cast(scale, typeOf(q).dtype))];
+      const q = b.cast(x(0), dtype);
+      const centred = has(2) ? b.sub(q, b.cast(spread(c, x(2)), dtype)) : q;
+      const y = b.mul(centred, scale);
+      const type = attr.int("output_dtype", 0);
+      return [type === 0 ? y : b.cast(y, dtypeFromOnnx(type, where))];
     },
   });
 

@@ -1,6 +1,7 @@
 // Learns a model's types by running it once with every intermediate value as an output, and folds what does not
 // depend on data: shape arithmetic and what is computed from constants that nobody trains. Uses no op's shape rule.
-import type { Tensor, TensorType } from "../base/tensor.ts";
+import { isLowBits } from "../base/low-bits.ts";
+import type { DType, Tensor, TensorType } from "../base/tensor.ts";
 import { isFloat, sizeOf } from "../base/tensor.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { addAllOutputs } from "../onnx/export-model.ts";
@@ -37,25 +38,43 @@ const trustedDomains = new Set(["", "com.microsoft"]);
  */
 export async function observe(model: Model, runtime: Runtime, feeds: Tensors): Promise<Observation> {
   // Without optimisation each value is computed as the model says, and none is fused away.
-  const session = await runtime.load(addAllOutputs(model), {
+  const lowBits = lowBitsOf(model.graph);
+  const asFloats = new Map([...lowBits.keys()].map((x) => [x, model.graph.freeName(`${x.name}/numbers`)]));
+  const session = await runtime.load(addAllOutputs(model, asFloats), {
     optimization: "none",
     externalData: model.externalFiles,
   });
-  let results: Tensors;
+  let results: Record<string, Tensor>;
   try {
-    results = await session.run(feeds);
+    results = { ...(await session.run(feeds)) };
   } finally {
     await session.release();
   }
   const { graph } = model;
+  for (const [x, copy] of asFloats) results[x.name] = results[copy] as Tensor;
   const types = new Map<Value, TensorType>();
   for (const value of graph.values()) {
     const found = results[value.name] ?? feeds[value.name] ?? graph.constants.get(value);
     if (!found) continue;
-    value.type = { dtype: found.dtype, dims: [...found.dims] };
+    value.type = { dtype: lowBits.get(value) ?? found.dtype, dims: [...found.dims] };
     types.set(value, value.type);
   }
   return { types, known: fold(graph, results) };
+}
+
+/** Values of element types that no session hands out; what they hold is observed as float32. */
+function lowBitsOf(graph: Graph): ReadonlyMap<Value, DType> {
+  const found = new Map<Value, DType>();
+  const dtypeOf = (x: Value): DType | undefined => found.get(x) ?? graph.constants.get(x)?.dtype;
+  for (const node of graph.nodes) {
+    const definition = opTable.get(tableKey(node.op, node.domain));
+    const [first] = node.inputs;
+    const readsShape = node.domain === "" && unreadInput[node.op] === 0;
+    const own = definition?.makes ? definition.makes(node, dtypeOf) : first && !readsShape && dtypeOf(first);
+    if (!own || !isLowBits(own)) continue;
+    for (const y of node.outputs) if (y) found.set(y, own);
+  }
+  return found;
 }
 
 function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {

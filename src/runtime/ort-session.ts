@@ -1,6 +1,7 @@
 // What the two adapters share: a Session over an ONNX Runtime session, whichever package it came from. Describes that
 // package by its shape and imports none, so that asking for the browser's runtime never loads Node's.
 import { DistillError, didYouMean } from "../base/errors.ts";
+import { isLowBits } from "../base/low-bits.ts";
 import { type DType, isDType, type Tensor, type TensorData } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import type { Session, Tensors } from "./session.ts";
@@ -112,7 +113,7 @@ function tensorInfos(metadata: readonly OrtValueMetadata[]): ValueInfo[] {
 }
 
 function dtypeOf(name: string, type: string): DType {
-  if (isDType(type)) return type;
+  if (isDType(type) && !isLowBits(type)) return type;
   throw new DistillError("E_RUNTIME", `value "${name}" holds ${type}, an element type that is not supported`);
 }
 

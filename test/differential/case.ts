@@ -20,6 +20,8 @@ export interface NodeDraw {
   readonly tolerance?: number;
   /** The size of the numbers that were added up; default 1. */
   readonly scale?: number;
+  /** Of a type that no session gives: the runtime's result is cast to float32. */
+  readonly asFloats?: true;
   /** Whole numbers that we carry as floats on purpose: element types are not compared. */
   readonly numbersAlone?: true;
 }

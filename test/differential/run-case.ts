@@ -2,7 +2,7 @@
 // trained must be what is served, so the two must be equal, NaN and infinities at the same places.
 import { DistillError } from "../../src/base/errors.ts";
 import { formatShape, sameShape, type Tensor, toNumbers } from "../../src/base/tensor.ts";
-import { type Attribute, Graph, typeOf, type Value } from "../../src/graph/graph.ts";
+import { type Attribute, Graph, int, typeOf, type Value } from "../../src/graph/graph.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { isRefusal } from "../../src/ops/define.ts";
 import { emitNode, inferenceHooks } from "../../src/ops/emit-node.ts";
@@ -110,7 +110,8 @@ function userGraph(c: Case): Graph {
   const node = addUserNode(graph, c, (i, t, known) =>
     known ? graph.addConstant(`x${i}`, t) : graph.addInput(`x${i}`, { dtype: t.dtype, dims: t.dims }),
   );
-  for (const y of node.outputs) if (y) graph.addOutput(y);
+  for (const [i, y] of node.outputs.entries())
+    if (y) graph.addOutput(c.asFloats ? castToFloat(graph, y, i) : y);
   return graph;
 }
 
@@ -120,9 +121,14 @@ function addUserNode(graph: Graph, c: Case, input: (i: number, t: Tensor, known:
     domain: c.domain,
     name: "node",
     inputs: c.inputs.map((x, i) => x && input(i, x.tensor, x.known)),
-    outputs: Array.from({ length: c.outputs ?? 1 }, (_, i) => `y${i}`),
+    outputs: Array.from({ length: c.outputs ?? 1 }, (_, i) => `${c.asFloats ? "q" : "y"}${i}`),
     ...(c.attributes && { attributes: c.attributes }),
   });
+}
+
+function castToFloat(graph: Graph, x: Value, i: number): Value {
+  return graph.addNode({ op: "Cast", inputs: [x], outputs: [`y${i}`], attributes: { to: int(1) } })
+    .outputs[0] as Value;
 }
 
 /** What the step makes of it, and which outputs that has. */

@@ -1,3 +1,5 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema, TensorProto_DataType } from "onnx-buf";
 import { describe, expect, it } from "vitest";
 import { DistillError } from "../../src/base/errors.ts";
 import { isFloat, type Tensor, tensor, toNumbers } from "../../src/base/tensor.ts";
@@ -83,7 +85,16 @@ describe("readModel", () => {
     expect(of("value_int")).toEqual(tensor("int64", [-7], []));
     expect(of("value_ints")).toEqual(tensor("int64", [7, -1]));
     expect(of("strings").data).toEqual(["one", "zwölf"]);
-    // A type that we don't hold stays a node, which nothing takes for a weight.
+    expect(of("int4")).toEqual(tensor("int4", [1, -2, 3]));
+  });
+
+  it("leaves a type that we don't hold a node, which nothing takes for a weight", () => {
+    const proto = fromBinary(ModelProtoSchema, fixtureBytes("encodings.onnx"));
+    const held = proto.graph!.initializer.find((t) => t.name === "int4")!;
+    held.dataType = TensorProto_DataType.FLOAT4E2M1;
+    const { graph } = readModel(toBinary(ModelProtoSchema, proto), {
+      external: () => fixtureBytes("encodings.bin"),
+    });
     expect(graph.find("int4")?.producer?.op).toBe("Constant");
   });
 

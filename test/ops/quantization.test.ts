@@ -47,6 +47,30 @@ const pairs: Pair[] = [
     zero: zeros("int8", [0, 1, 2, 3, 4, 5], [2, 3]),
     attributes: { ...axis(1), block_size: int(2) },
   },
+  { name: "4 bits", dims: [4], scale: f32([0.5], []), zero: zeros("int4", [-2], []) },
+  {
+    name: "4 bits, one per block",
+    dims: [2, 5],
+    scale: f32([0.1, 0.2, 0.5, 0.3, 0.2, 0.1], [2, 3]),
+    zero: zeros("uint4", [0, 1, 2, 3, 4, 15], [2, 3]),
+    attributes: { ...axis(1), block_size: int(2) },
+  },
+  { name: "2 bits", dims: [4], scale: f32([2], []), zero: zeros("int2", [-1], []), opset: 25 },
+  ...(["float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"] as const).map((dtype) => ({
+    name: dtype,
+    dims: [2, 3],
+    // Some numbers are cut off.
+    scale: f32([dtype.startsWith("float8e4") ? 0.03 : 1e-4], []),
+    zero: zeros(dtype, [0], []),
+    opset: dtype === "float8e5m2" ? 19 : 21,
+  })),
+  {
+    name: "floats of 8 bits, one per column",
+    dims: [2, 3],
+    scale: f32([0.1, 0.02, 0.3]),
+    zero: zeros("float8e4m3fn", [0, 0, 0]),
+    attributes: axis(1),
+  },
   {
     name: "com.microsoft",
     domain: "com.microsoft",
@@ -128,7 +152,12 @@ describe("gradients", () => {
 
 /** The pair without rounding, s·(clip(x/s + z, low − 1/2, high + 1/2) − z), so that slopes are 0 or 1. */
 function unrounded(b: Builder, p: Pair, x: Value): Value {
+  const largest = { float8e4m3fn: 464, float8e4m3fnuz: 248, float8e5m2: 61440, float8e5m2fnuz: 61440 };
   const ranges: Record<string, [number, number]> = {
+    ...Object.fromEntries(Object.entries(largest).map(([dtype, l]) => [dtype, [0.5 - l, l - 0.5]])),
+    int4: [-8, 7],
+    uint4: [0, 15],
+    int2: [-2, 1],
     int8: [-128, 127],
     uint8: [0, 255],
     int16: [-32768, 32767],
@@ -167,7 +196,7 @@ describe("refusals", () => {
       'QuantizeLinear at node "node": a scale or zero point [2] does not fit [2,3] along axis 1',
     );
     expect(() => emit(b, "QuantizeLinear", [x, one, zeros("int32", [0], [])])).toThrow(
-      'QuantizeLinear at node "node": quantizing to int32 is not supported, only to int8, uint8, int16, uint16',
+      'QuantizeLinear at node "node": quantizing to int32 is not supported, only to int8, uint8, int16, uint16, integers of 4 and 2 bits and floats of 8',
     );
   });
   it("knows both domains", () => {

@@ -3,6 +3,7 @@
 import { DistillError } from "../../src/base/errors.ts";
 import { type DType, isFloat, newArray, type Shape, sizeOf, type Tensor } from "../../src/base/tensor.ts";
 import type { Attributes } from "../../src/graph/graph.ts";
+import { isFloat8 } from "./float8.ts";
 
 /**
  * A row-major array. `dtype` is "float64" for every float; integers and bools keep their type, their elements are
@@ -141,7 +142,7 @@ function toInt64(x: number): bigint {
 
 /** Integers cut towards zero and wrapped to the width of their type, so that integer arithmetic is that of integers. */
 export function settle(a: NDArray): NDArray {
-  if (isFloat(a.dtype)) return a;
+  if (isFloat(a.dtype) || isFloat8(a.dtype)) return a;
   if (a.dtype === "int64" || a.dtype === "uint64") {
     const whole = a.data.every(Number.isInteger);
     return whole ? a : { ...a, data: a.data.map(Math.trunc) };

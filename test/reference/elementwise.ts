@@ -11,6 +11,7 @@ import {
   type OperatorTable,
   offsets,
 } from "./array.ts";
+import { isFloat8, roundToFloat8 } from "./float8.ts";
 
 /** Element types by their numbers in TensorProto.DataType. */
 const dtypes: Readonly<Record<number, DType>> = {
@@ -27,6 +28,12 @@ const dtypes: Readonly<Record<number, DType>> = {
   12: "uint32",
   13: "uint64",
   16: "float64",
+  17: "float8e4m3fn",
+  18: "float8e4m3fnuz",
+  19: "float8e5m2",
+  20: "float8e5m2fnuz",
+  21: "uint4",
+  22: "int4",
 };
 
 export function dtypeFromNumber(number: number): DType {
@@ -122,7 +129,8 @@ const where: Operator = (inputs) => {
   return { dtype: x.dtype, dims, data };
 };
 
-function castTo(x: NDArray, dtype: DType): NDArray {
+function castTo(x: NDArray, dtype: DType, saturate = true): NDArray {
+  if (isFloat8(dtype)) return map(x, (v) => roundToFloat8(v, dtype, saturate), dtype);
   if (dtype === "bool") return map(x, (v) => (v !== 0 ? 1 : 0), dtype);
   return isFloat(dtype) ? { ...x, dtype } : map(x, Math.trunc, dtype);
 }
@@ -263,8 +271,7 @@ export const elementwise: OperatorTable = {
   },
 
   Cast: (inputs, a) => {
-    a.ignore("saturate");
-    return castTo(need(inputs, 0), dtypeFromNumber(a.int("to", 0)));
+    return castTo(need(inputs, 0), dtypeFromNumber(a.int("to", 0)), a.int("saturate", 1) === 1);
   },
   CastLike: (inputs, a) => {
     a.ignore("saturate");
