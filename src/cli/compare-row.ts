@@ -2,8 +2,9 @@
 import { Command, CommanderError } from "commander";
 import parseArgs from "string-argv";
 import { DistillError } from "../base/errors.ts";
+import { flagsOfTeacher, flagUses } from "./flag-uses.ts";
 import { addTrainingOptions } from "./train-command.ts";
-import { asTyped, type TrainFlags } from "./train-options.ts";
+import { asTyped, flagOf, type TrainFlags } from "./train-options.ts";
 
 /** One way of training: a name, and the options that it has beside those of all rows. */
 export interface Row {
@@ -22,8 +23,20 @@ export function parseRow(text: string, shared: TrainFlags): Row {
     name,
     words.filter((w) => w !== "--no-teacher"),
   );
-  const { teacher, ...rest } = { ...shared, ...own };
-  return { name, flags: alone || teacher === undefined ? withoutTeacher(rest) : { ...rest, teacher } };
+  const flags = alone ? { ...withoutTeacher(shared), ...own } : { ...shared, ...own };
+  if (alone && own.teacher !== undefined)
+    throw new DistillError(
+      "E_OPTION",
+      `--row '${name}': --no-teacher and --teacher ${own.teacher} contradict each other; give one of them`,
+    );
+  if (flags.teacher === undefined)
+    for (const key of flagsOfTeacher)
+      if (flags[key] !== undefined)
+        throw new DistillError(
+          "E_OPTION",
+          `--row '${name}': ${flagOf(key)} needs a teacher${alone ? "" : ", or --no-teacher in the row"}`,
+        );
+  return { name, flags };
 }
 
 function parseFlags(name: string, words: readonly string[]): TrainFlags {
@@ -50,14 +63,9 @@ function parseFlags(name: string, words: readonly string[]): TrainFlags {
   }
 }
 
-/** Labels alone: what speaks of a teacher is left out. */
+/** What the rows share about a teacher is left out. */
 function withoutTeacher(flags: TrainFlags): TrainFlags {
-  const student: (keyof TrainFlags)[] = [
-    ...(["student", "studentLogits", "data", "mean", "std", "evalData", "flip", "crop", "variants"] as const),
-    ...(["epochs", "batch", "optimizer", "lr", "schedule", "warmup", "momentum", "nesterov"] as const),
-    ...(["noDecay", "lrFor", "weightDecayFor"] as const),
-    ...(["weightDecay", "clipNorm", "freeze", "init", "insertBatchnorm", "batchNorm", "threads"] as const),
-  ];
-  const kept = new Set<string>(student);
-  return Object.fromEntries(Object.entries(flags).filter(([key]) => kept.has(key)));
+  return Object.fromEntries(
+    Object.entries(flags).filter(([key]) => flagUses[key as keyof TrainFlags] !== "teacher"),
+  );
 }

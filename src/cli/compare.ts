@@ -80,6 +80,11 @@ export async function compareCommand(typed: CompareFlags, io: CliIo): Promise<nu
           return exitCodes.interrupted;
         }
         metric ??= found.metric;
+        if (found.metric !== metric)
+          throw new DistillError(
+            "E_OPTION",
+            `row "${row.name}" is measured by ${found.metric}, row "${rows[0]?.name}" by ${metric}, which cannot be compared; give all rows the same --task and data, or choose a --monitor that all of them have`,
+          );
         results.push(found.result);
         if (json) io.stdout.write(jsonLine({ type: "result", metric: found.metric, ...found.result }));
       }
@@ -97,9 +102,15 @@ function rowsOf(texts: readonly string[] | undefined, shared: TrainFlags): Row[]
   const twice = rows.find((r, i) => rows.findIndex((other) => other.name === r.name) !== i);
   if (twice)
     throw new DistillError("E_OPTION", `two rows are named "${twice.name}"; give each a name of its own`);
-  for (const { name, flags } of rows)
+  for (const { name, flags } of rows) {
+    if (flags.seed !== undefined)
+      throw new DistillError(
+        "E_OPTION",
+        `row "${name}" has --seed ${flags.seed}, but all rows run from the same seeds; say which with --first-seed and --seeds`,
+      );
     for (const key of ["student", "data"] as const)
       if (flags[key] === undefined) throw new DistillError("E_OPTION", `row "${name}" needs --${key}`);
+  }
   return rows;
 }
 

@@ -32,6 +32,15 @@ export interface RunData {
   readonly evaluation: Dataset | undefined;
 }
 
+/** Options of distill() that are not a flag's to say: where the run goes, and what its caller shares or stops. */
+type OfCaller = "out" | "resume" | "signal" | "teacherOutputs";
+/** Options of distill() that the command line has no flag for. */
+type WithoutFlag = "teacherCacheBytes" | "worker" | "target";
+/** Every other one, said or undefined: an option that is added does not compile until flags lead to it. */
+type FromFlags = {
+  readonly [K in Exclude<keyof Required<DistillOptions>, OfCaller | WithoutFlag>]: DistillOptions[K];
+};
+
 /**
  * `openData`: where the data comes from; default: what the flags name. E_OPTION for options that contradict each other, before
  * anything is opened.
@@ -50,7 +59,7 @@ export async function openRun(
     flags.teacher === undefined ? undefined : await readModelFile(flags.teacher, { leaveFrom: largeModel });
   const taps = teacher && parseTaps(flags, teacher.graph, student.graph);
   const { data, evaluation } = await openData(flags);
-  const options: DistillOptions = {
+  const options: FromFlags = {
     student,
     teacher: flags.teacher,
     data,

@@ -15,10 +15,11 @@ import {
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
 import { type Task, taskNamed } from "../tasks/index.ts";
 import { defaultTapLoss } from "../train/task-strategy.ts";
+import { flagsOfTeacher } from "./flag-uses.ts";
 import { intermediateStrategy, parseIntermediate } from "./intermediate-option.ts";
 import { outputStrategy, parseLoss } from "./output-option.ts";
 import type { TaskFlags } from "./task-flags.ts";
-import { flagOf } from "./train-options.ts";
+import { flagOf, type TrainFlags } from "./train-options.ts";
 
 export interface StrategyFlags extends TaskFlags {
   teacher?: string;
@@ -51,17 +52,6 @@ const ofSelectivity = [
 ] as const;
 /** Options that say something about taps only: any of them asks for taps, which are chosen where no --tap names them. */
 const ofTaps = ["intermediate", ...ofSelectivity] as const;
-/** Options that say something about learning from a teacher only. */
-const ofTeacher = [
-  "loss",
-  "strategy",
-  "tap",
-  "project",
-  ...ofTaps,
-  "temperature",
-  "alpha",
-  "teacherLogits",
-] as const;
 
 /**
  * The strategy that the options describe; undefined without a teacher. `own` is what the module behind `--strategy` holds:
@@ -70,12 +60,12 @@ const ofTeacher = [
  * Error: `E_OPTION` for options that need others, or contradict them.
  */
 export function strategyOf(
-  flags: StrategyFlags,
+  flags: TrainFlags,
   task = taskNamed(),
   own?: AnyStrategy,
 ): AnyStrategy | undefined {
   if (flags.teacher === undefined) {
-    for (const key of ofTeacher)
+    for (const key of flagsOfTeacher)
       if (flags[key] !== undefined) throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
     return undefined;
   }

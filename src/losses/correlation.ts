@@ -60,9 +60,9 @@ function correlations(b: Builder, x: Value, y: Value, axis: number, weights?: Va
   };
   const [a, c] = [centred(x), centred(y)];
   const [squares, others] = [b.reduceSumSquare(a, [axis]), b.reduceSumSquare(c, [axis])];
-  const varies = (s: Value) => b.greater(s, b.like(s, FLAT_NORM ** 2));
-  const both = b.and(varies(squares), varies(others));
-  const length = (s: Value) => b.sqrt(b.where(both, s, b.like(s, 1)));
+  // NaN is not flat, and stays NaN.
+  const flat = b.lessOrEqual(b.min(squares, others), b.like(squares, FLAT_NORM ** 2));
+  const length = (s: Value) => b.sqrt(b.where(flat, b.like(s, 1), s));
   const whole = b.shift(b.mul(length(squares), length(others)), CORRELATION_EPSILON);
-  return b.where(both, b.div(b.reduceSum(b.mul(a, c), [axis]), whole), b.like(squares, 0));
+  return b.where(flat, b.like(squares, 0), b.div(b.reduceSum(b.mul(a, c), [axis]), whole));
 }

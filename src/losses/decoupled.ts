@@ -2,7 +2,9 @@
 import { tensor } from "../base/tensor.ts";
 import { int, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
+import { logSigmoid } from "./binary.ts";
 import { standardized } from "./distributions.ts";
+import { LOG_ZERO } from "./infinite.ts";
 import { crossEntropy, labelsAndTeacher, rowTerm } from "./knowledge-distillation.ts";
 import type { LossContext, LossTerm } from "./terms.ts";
 
@@ -38,7 +40,9 @@ export function decoupledDistillation(c: LossContext, o: DecoupledOptions): Loss
         rowTerm(c, "non-target", scale * o.nonTargetWeight, () => {
           const [p, q] = [teacher.logRest, student.logRest];
           const each = b.mul(b.exp(p), b.sub(p, q));
-          return b.reduceSum(b.where(isTarget, b.like(each, 0), each), [1]);
+          const sum = b.reduceSum(b.where(isTarget, b.like(each, 0), each), [1]);
+          // A teacher that rules all others out says nothing of how they compare.
+          return b.where(teacher.noRest, b.like(sum, 0), sum);
         }),
       );
     return terms;
@@ -59,37 +63,45 @@ function targetMask({ b, labels, labelIndices, teacherLogits, studentLogits }: L
   return b.equal(b.reshape(index, [rows, 1]), all);
 }
 
+interface Side {
+  /** [R] */
+  readonly odds: Value;
+  /** [R, C] */
+  readonly logRest: Value;
+  /** [R] bool: whether none of the others is possible. */
+  readonly noRest: Value;
+}
+
 /**
- * Of u = z/T: the log-odds of the target against the rest, [R], and the log-probabilities among the others, [R, C], finite
- * and meaningless at the target.
+ * Of u = z/T: the log-odds of the target against the rest, and the log-probabilities among the others, finite and
+ * meaningless at the target. −∞ counts as {@link LOG_ZERO}, unless the whole row is −∞: that is NaN.
  */
-function sideOf(b: Builder, u: Value, isTarget: Value): { odds: Value; logRest: Value } {
+function sideOf(b: Builder, z: Value, isTarget: Value): Side {
+  const rows = b.dims(z)[0] as number;
+  const u = b.max(z, b.like(z, LOG_ZERO));
+  b.region({ inputs: [z], outputs: [u], grad: (dy) => [() => dy(0)] });
   const nought = b.like(u, 0);
-  // The smallest of the row takes the target's place where the largest of the others is sought: no number stands for −∞.
-  const least = b.neg(b.reduceMax(b.neg(u), [1], true));
-  const shift = b.stopGradient(b.reduceMax(b.where(isTarget, b.expand(least, b.dims(u)), u), [1], true));
+  const largest = b.stopGradient(b.reduceMax(b.where(isTarget, b.like(u, LOG_ZERO), u), [1], true));
+  const impossible = (most: Value) => b.lessOrEqual(most, b.like(most, LOG_ZERO));
+  const own = b.stopGradient(b.reduceSum(b.where(isTarget, u, nought), [1], true));
+  const shift = b.where(impossible(b.max(largest, own)), b.like(largest, Number.NaN), largest);
   const shifted = b.sub(u, shift);
   const others = b.where(isTarget, nought, shifted);
   const mass = b.where(isTarget, nought, b.exp(others));
   const logMass = b.log(b.reduceSum(mass, [1], true));
   const target = b.reduceSum(b.where(isTarget, shifted, nought), [1], true);
   return {
-    odds: b.reshape(b.sub(target, logMass), [b.dims(u)[0] as number]),
+    odds: b.reshape(b.sub(target, logMass), [rows]),
     logRest: b.sub(others, logMass),
+    noRest: b.reshape(impossible(largest), [rows]),
   };
 }
 
 /** KL of two pairs (σ(a), σ(−a)) given as log-odds. */
 function binaryKl(b: Builder, teacher: Value, student: Value): Value {
-  const [yes, no] = [teacher, b.neg(teacher)];
-  const gap = (a: Value, c: Value) => b.mul(b.sigmoid(a), b.sub(logSigmoid(b, a), logSigmoid(b, c)));
-  return b.add(gap(yes, student), gap(no, b.neg(student)));
-}
-
-/** min(x, 0) − log(1 + exp(−|x|)). */
-function logSigmoid(b: Builder, x: Value): Value {
-  const y = b.sub(b.min(x, b.like(x, 0)), b.log(b.shift(b.exp(b.neg(b.abs(x))), 1)));
-  // Through min and |x| the slope at 0 would be one side's.
-  b.region({ inputs: [x], outputs: [y], grad: (dy) => [() => b.mul(dy(0), b.sigmoid(b.neg(x)))] });
-  return y;
+  const gap = (a: Value, c: Value) => {
+    const logP = logSigmoid(b, a);
+    return b.mul(b.exp(logP), b.sub(logP, logSigmoid(b, c)));
+  };
+  return b.add(gap(teacher, student), gap(b.neg(teacher), b.neg(student)));
 }

@@ -4,6 +4,18 @@ import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Divergence } from "../strategies/index.ts";
 import { STANDARDIZE_EPSILON } from "../strategies/responses/tempered-row.ts";
+import { LOG_ZERO } from "./infinite.ts";
+
+/**
+ * log softmax(z) of each row; a class whose logit is −∞, which the model rules out, gets {@link LOG_ZERO}, so that 0·log 0 is
+ * 0. A row of nothing but −∞, and one with +∞ or NaN, is NaN.
+ */
+export function logProbabilities(b: Builder, z: Value): Value {
+  const exact = b.logSoftmax(z);
+  const y = b.max(exact, b.like(exact, LOG_ZERO));
+  b.region({ inputs: [exact], outputs: [y], grad: (dy) => [() => dy(0)] });
+  return y;
+}
 
 /** (z − mean(z)) / (std(z) + ε) of each row, std with n − 1; zeros, and no gradient, where std ≤ ε. */
 export function standardized(b: Builder, z: Value): Value {
@@ -13,9 +25,9 @@ export function standardized(b: Builder, z: Value): Value {
   const centred = b.sub(shifted, b.reduceMean(shifted, [1], true));
   const squares = b.reduceSumSquare(centred, [1], true);
   const variance = b.scale(squares, 1 / Math.max(1, columns - 1));
-  const varies = b.greater(variance, b.like(variance, STANDARDIZE_EPSILON ** 2));
-  const std = b.sqrt(b.where(varies, variance, b.like(variance, 1)));
-  return b.where(varies, b.div(centred, b.shift(std, STANDARDIZE_EPSILON)), b.like(centred, 0));
+  const flat = b.lessOrEqual(variance, b.like(variance, STANDARDIZE_EPSILON ** 2)); // NaN is not, and stays NaN
+  const std = b.sqrt(b.where(flat, b.like(variance, 1), variance));
+  return b.where(flat, b.like(centred, 0), b.div(centred, b.shift(std, STANDARDIZE_EPSILON)));
 }
 
 /** Σ p (log p − log q) of each row. */
@@ -41,7 +53,7 @@ function reverseKl(b: Builder, logP: Value, logQ: Value): Value {
 
 /** KL(softmax(t) ‖ softmax(s)) of each row;  ds = dy · (softmax(s) − softmax(t)), which needs half the room of its parts. */
 function forwardKl(b: Builder, t: Value, s: Value): Value {
-  const [logP, logQ] = [b.logSoftmax(t), b.logSoftmax(s)];
+  const [logP, logQ] = [logProbabilities(b, t), logProbabilities(b, s)];
   const y = klDivergence(b, logP, logQ);
   b.region({
     inputs: [s],
@@ -57,7 +69,7 @@ function forwardKl(b: Builder, t: Value, s: Value): Value {
 const ofLogs =
   (divergence: (b: Builder, logP: Value, logQ: Value) => Value) =>
   (b: Builder, t: Value, s: Value): Value =>
-    divergence(b, b.logSoftmax(t), b.logSoftmax(s));
+    divergence(b, logProbabilities(b, t), logProbabilities(b, s));
 
 /** D(softmax(t), softmax(s)) of each row [R] of logits [R, C], and its gradient by s; t is a constant. */
 export const divergences: Record<Divergence, (b: Builder, t: Value, s: Value) => Value> = {

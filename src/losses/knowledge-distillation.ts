@@ -1,7 +1,7 @@
 // Hinton, Vinyals & Dean 2015: hard and soft targets on logits. The emitted twin of ResponseDistillationStrategy's loss.
 import { int, string, type Value } from "../graph/graph.ts";
 import type { Divergence } from "../strategies/index.ts";
-import { divergences, standardized } from "./distributions.ts";
+import { divergences, logProbabilities, standardized } from "./distributions.ts";
 import { type LossContext, type LossTerm, rowMean } from "./terms.ts";
 
 export interface SoftOptions {
@@ -54,8 +54,8 @@ export function rowTerm(c: LossContext, name: string, weight: number, perRow: ()
 /** −Σ y log softmax(z) of each row [R]. */
 export function crossEntropy(c: LossContext): Value {
   const { b, studentLogits: z, labelIndices } = c;
+  if (!labelIndices) return b.neg(b.reduceSum(b.mul(c.labels as Value, logProbabilities(b, z)), [1]));
   const logQ = b.logSoftmax(z);
-  if (!labelIndices) return b.neg(b.reduceSum(b.mul(c.labels as Value, logQ), [1]));
   // By index, so that no [R, C] of labels is ever made. dz = dy · softmax(z), less dy at the label.
   const rows = b.dims(z)[0] as number;
   const at = b.reshape(labelIndices, [rows, 1]);

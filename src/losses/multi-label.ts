@@ -1,6 +1,6 @@
 // Several yes-or-no answers as graph values: the emitted twin of MultiLabelDistillationStrategy's loss.
 import type { Value } from "../graph/graph.ts";
-import type { Builder } from "../ops/builder.ts";
+import { log1pExpOfMinusAbs, sigmoid, withoutInfinity } from "./binary.ts";
 import { hardAndSoft } from "./knowledge-distillation.ts";
 import type { LossContext, LossTerm } from "./terms.ts";
 
@@ -13,36 +13,31 @@ export function multiLabel(c: LossContext, temperature: number, alpha: number): 
 }
 
 /** max(s, 0) − s·y + log(1 + e^−|s|), the mean over the labels of each row;  ds = σ(s) − y. */
-function binaryCrossEntropy({ b, studentLogits: s, labels }: LossContext): Value {
-  const y = labels as Value;
+function binaryCrossEntropy({ b, studentLogits, labels }: LossContext): Value {
+  const [s, y] = [withoutInfinity(b, studentLogits), labels as Value];
   const each = b.add(b.sub(b.relu(s), b.mul(s, y)), log1pExpOfMinusAbs(b, s));
   b.region({
-    inputs: [s],
+    inputs: [studentLogits],
     outputs: [each],
-    grad: (dy) => [() => b.mul(dy(0), b.sub(b.sigmoid(s), y))],
+    grad: (dy) => [() => b.mul(dy(0), b.sub(sigmoid(b, s), y))],
   });
   return b.reduceMean(each, [1]);
 }
 
 /** T²·(p·(log p − log q) + (1−p)·(log(1−p) − log(1−q))), the mean over the labels of each row;  ds = T·(q − p). */
 function softDivergence({ b, studentLogits, teacherLogits }: LossContext, temperature: number): Value {
-  const t = b.scale(teacherLogits as Value, 1 / temperature);
-  const s = b.scale(studentLogits, 1 / temperature);
+  const at = (z: Value) => b.scale(withoutInfinity(b, z), 1 / temperature);
+  const [t, s] = [at(teacherLogits as Value), at(studentLogits)];
   const [tail, teacherTail] = [log1pExpOfMinusAbs(b, s), log1pExpOfMinusAbs(b, t)];
   // log σ(x) = min(x, 0) − log(1 + e^−|x|), and log(1 − σ(x)) = log σ(x) − x without the cancellation: −max(x, 0) − ….
   const yes = b.sub(b.sub(b.min(t, b.like(t, 0)), b.min(s, b.like(s, 0))), b.sub(teacherTail, tail));
   const no = b.sub(b.sub(b.relu(s), b.relu(t)), b.sub(teacherTail, tail));
-  const p = b.sigmoid(t);
-  const each = b.scale(b.add(b.mul(p, yes), b.mul(b.sigmoid(b.neg(t)), no)), temperature ** 2);
+  const p = sigmoid(b, t);
+  const each = b.scale(b.add(b.mul(p, yes), b.mul(sigmoid(b, b.neg(t)), no)), temperature ** 2);
   b.region({
     inputs: [studentLogits],
     outputs: [each],
-    grad: (dy) => [() => b.mul(dy(0), b.scale(b.sub(b.sigmoid(s), p), temperature))],
+    grad: (dy) => [() => b.mul(dy(0), b.scale(b.sub(sigmoid(b, s), p), temperature))],
   });
   return b.reduceMean(each, [1]);
-}
-
-/** log(1 + e^−|x|): what softplus adds to max(x, 0). */
-function log1pExpOfMinusAbs(b: Builder, x: Value): Value {
-  return b.log(b.shift(b.exp(b.neg(b.abs(x))), 1));
 }

@@ -80,11 +80,13 @@ const LEAST_WEIGHT = 1e-12;
 
 /**
  * The mean of a value per row [R] over the rows: the one place that says what a loss's mean over predictions is. With
- * row weights w: Σ w·x / Σ w, and 0 where no row counts.
+ * row weights w: Σ w·x / Σ w over the rows with w > 0, and 0 where there is none. What a row that does not count would lose
+ * is no matter, also where it is infinite (its class 0, which stands in for the label, may be ruled out).
  */
 export function rowMean({ b, studentLogits, rowWeights: w }: LossContext, perRow: Value): Value {
   if (!w) return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
-  return b.div(b.reduceSum(b.mul(perRow, w)), b.max(b.reduceSum(w), b.like(w, LEAST_WEIGHT)));
+  const counted = b.where(b.greater(w, b.like(w, 0)), b.mul(perRow, w), b.like(w, 0));
+  return b.div(b.reduceSum(counted), b.max(b.reduceSum(w), b.like(w, LEAST_WEIGHT)));
 }
 
 /** [R] class indices -> [R, C] of the given type, 1 at the index and 0 elsewhere. */

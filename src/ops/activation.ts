@@ -75,14 +75,25 @@ const selu = defineOp({
   },
 });
 
-/** y = x for x > 0, else α(exp(x/α) − 1): α·Elu(x/α; 1). */
+/** y = x for x > 0, else α(exp(x/α) − 1), α·Elu(x/α; 1) there;  dx = dy for x > 0, else dy·(y/α + 1). */
 const celu = defineOp({
   op: "Celu",
   versions: [12, 28],
   composed: true,
   emit: ({ b, x, attr }) => {
     const alpha = attr.float("alpha", 1);
-    return [b.scale(b.node("Elu", [b.scale(x(0), 1 / alpha)], { alpha: float(1) }), alpha)];
+    const y = wherePositive(
+      b,
+      x(0),
+      x(0),
+      b.scale(b.node("Elu", [b.scale(x(0), 1 / alpha)], { alpha: float(1) }), alpha),
+    );
+    b.region({
+      inputs: [x(0)],
+      outputs: [y],
+      grad: (dy) => [() => wherePositive(b, x(0), dy(0), b.mul(dy(0), b.shift(b.scale(y, 1 / alpha), 1)))],
+    });
+    return [y];
   },
 });
 
@@ -160,15 +171,15 @@ const mish = defineOp({
   emit: ({ b, x }) => [b.mul(x(0), b.tanh(b.node("Softplus", [x(0)])))],
 });
 
-/** y = x + bias for x < −λ, x − bias for x > λ, else 0;  dx = dy outside of [−λ, λ], else 0. */
+/** y = x + bias for x < −λ, else x − bias for x > λ, else 0;  dx = dy outside of [−λ, λ], else 0. */
 const shrink = defineOp({
   op: "Shrink",
   versions: [9],
   composed: true,
   emit: ({ b, x, attr }) => {
     const [lambda, bias] = [attr.float("lambd", 0.5), attr.float("bias", 0)];
-    const below = b.where(b.less(x(0), b.like(x(0), -lambda)), b.shift(x(0), bias), b.like(x(0), 0));
-    return [b.where(b.greater(x(0), b.like(x(0), lambda)), b.shift(x(0), -bias), below)];
+    const above = b.where(b.greater(x(0), b.like(x(0), lambda)), b.shift(x(0), -bias), b.like(x(0), 0));
+    return [b.where(b.less(x(0), b.like(x(0), -lambda)), b.shift(x(0), bias), above)];
   },
 });
 

@@ -377,7 +377,9 @@ export class Builder {
       x.producer?.op === "Reshape" && !this.regions.has(x) && !this.anchors.has(x)
         ? (x.producer.inputs[0] as Value)
         : x;
-    return sameShape(this.dims(from), dims) ? from : this.node("Reshape", [from, this.ints(dims)]);
+    if (sameShape(this.dims(from), dims)) return from;
+    // An axis of length 0 would else be read as "as the input's".
+    return this.node("Reshape", [from, this.ints(dims)], dims.includes(0) ? { allowzero: int(1) } : {});
   }
   transpose(x: Value, perm: readonly number[]): Value {
     return perm.every((p, i) => p === i) ? x : this.node("Transpose", [x], { perm: ints(perm) });

@@ -261,7 +261,7 @@ const identity = defineOp({
 
 /**
  * y = x · mask, where the compiler gives a mask of 0 and 1/(1 − ratio); otherwise y = x. The second output is true where x
- * was kept. Opset 12 moved `ratio` (default 0.5) from an attribute to an input; its training_mode is ours to decide.
+ * was kept (1 before opset 10). Opset 12 moved `ratio` (default 0.5) from an attribute to an input; its training_mode is ours to decide.
  */
 const dropout = defineOp({
   op: "Dropout",
@@ -277,7 +277,10 @@ const dropout = defineOp({
     const mask = ratio === 0 ? undefined : hooks.dropoutMask(node.name, type, ratio);
     const y = mask ? b.mul(x(0), mask) : x(0);
     if (!node.outputs[1]) return [y];
-    return [y, mask ? b.greater(mask, b.like(mask, 0)) : b.full({ dtype: "bool", dims: type.dims }, 1)];
+    // Without training ONNX Runtime says "nothing kept" before opset 12, and "all" since.
+    const all = { dtype: "bool", dims: type.dims } as const;
+    const kept = mask ? b.greater(mask, b.like(mask, 0)) : b.full(all, version >= 12 ? 1 : 0);
+    return [y, version >= 10 ? kept : b.cast(kept, type.dtype)];
   },
 });
 

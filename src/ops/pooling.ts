@@ -213,7 +213,8 @@ interface Pool {
 
 function readPool(attr: AttributeReader, dims: Shape, where: string): Pool {
   const spatial = dims.slice(2);
-  const window = readWindow(attr, spatial, attr.ints("kernel_shape"), where);
+  // ONNX Runtime pads for SAME as if there were no dilations; the specification counts them.
+  const window = readWindow(attr, spatial, attr.ints("kernel_shape"), where, (w) => w.kernel);
   // With SAME padding the number of windows is fixed already.
   const same = attr.string("auto_pad", "NOTSET").startsWith("SAME");
   const floor = outputSizes(spatial, window, where);

@@ -8,7 +8,7 @@ import { defineOp, type EmitContext, type GradContext, type InferContext, oneNod
 import { signMask } from "./gate.ts";
 import { axesOf, axisOf, reducedDims, sameAsFirst } from "./infer.ts";
 
-/** The axes of a user's node, whatever its opset; undefined: nothing is reduced. */
+/** The axes of a user's node, whatever its opset; undefined: each element is reduced by itself. */
 function axesAsGiven(c: EmitContext, asInputSince: number): number[] | undefined {
   const rank = c.b.dims(c.x(0)).length;
   const given =
@@ -19,8 +19,19 @@ function axesAsGiven(c: EmitContext, asInputSince: number): number[] | undefined
       : c.attr.has("axes")
         ? c.attr.ints("axes")
         : [];
-  if (given.length === 0 && c.attr.int("noop_with_empty_axes", 0) === 1) return undefined;
+  if (c.version >= asInputSince && given.length === 0 && c.attr.int("noop_with_empty_axes", 0) === 1)
+    return undefined;
   return given.length === 0 ? Array.from({ length: rank }, (_, i) => i) : axesOf(given, rank, c.where);
+}
+
+/** The reductions that make something else of a single element. */
+const changesOne = new Set(["ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum"]);
+
+/** Each element reduced by itself: |x| for ReduceL1, x² for ReduceSumSquare, x for ReduceSum. */
+function alone({ b, x }: EmitContext, op: string): Value {
+  if (!changesOne.has(op)) return x(0);
+  const dims = b.dims(x(0));
+  return b.node(op, [b.reshape(x(0), [...dims, 1]), b.ints([dims.length])], { keepdims: int(0) });
 }
 
 function emittedAxes(c: InferContext | GradContext, where: string): number[] {
@@ -55,7 +66,7 @@ const reduction = <const Op extends string>(
     versions,
     emit: (c) => {
       const axes = axesAsGiven(c, asInputSince);
-      if (axes === undefined) return [c.x(0)];
+      if (axes === undefined) return [alone(c, op)];
       const keep = int(c.attr.int("keepdims", 1));
       return [c.b.node(op, [c.x(0), axes.length > 0 ? c.b.ints(axes) : undefined], { keepdims: keep })];
     },

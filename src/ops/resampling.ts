@@ -1,6 +1,8 @@
 // Ops that change the resolution of a map: Resize and its ancestor Upsample, DepthToSpace and SpaceToDepth.
 // Sizes are static, so nearest is a choice of known indices, and linear and cubic are products with known matrices, one
-// axis after another. Left out, with an error: regions of interest (tf_crop_and_resize). Source: ONNX specification, Resize-19.
+// axis after another. Sizes and places are computed as ONNX Runtime does, in float32: floor(10 · 0.7) is 7 there, and which of
+// two neighbours is the nearest hangs on the last bit. PyTorch computes in float32 too, but rounds at other steps.
+// Left out, with an error: regions of interest (tf_crop_and_resize). Source: ONNX specification, Resize-19.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, type NumericDType, type Shape, sizeOf, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
@@ -69,6 +71,8 @@ const simple = (c: EmitContext): Sampling => ({
   interpolation: { kernel: "linear", a: 0, excludeOutside: false, antialias: false },
 });
 
+const f32 = Math.fround;
+
 interface AxisTarget {
   readonly axis: number;
   readonly size: number;
@@ -93,10 +97,10 @@ function targetOf(
     const axis = axisOf(a, dims.length, c.where);
     const from = dims[axis] as number;
     const number = given[i] as number;
-    if (kept !== undefined) return { axis, size: Math.floor(from * kept + 0.5), scale: kept };
+    if (kept !== undefined) return { axis, size: Math.floor(f32(f32(from * kept) + 0.5)), scale: kept };
     return scales.length > 0
-      ? { axis, size: Math.floor(from * number), scale: number }
-      : { axis, size: number, scale: number / from };
+      ? { axis, size: Math.floor(f32(from * f32(number))), scale: f32(number) }
+      : { axis, size: number, scale: f32(number / from) };
   });
 }
 
@@ -105,7 +109,9 @@ function commonScale(c: EmitContext, axes: readonly number[], sizes: readonly nu
   const policy = c.attr.string("keep_aspect_ratio_policy", "stretch");
   if (policy === "stretch") return undefined;
   const dims = c.b.dims(c.x(0));
-  const scales = axes.map((a, i) => (sizes[i] as number) / (dims[axisOf(a, dims.length, c.where)] as number));
+  const scales = axes.map((a, i) =>
+    f32((sizes[i] as number) / (dims[axisOf(a, dims.length, c.where)] as number)),
+  );
   return policy === "not_larger" ? Math.min(...scales) : Math.max(...scales);
 }
 
@@ -118,8 +124,11 @@ function resample(c: EmitContext, target: readonly AxisTarget[], sampling: Sampl
     );
   const rule = mode === "nearest" ? nearestAxis : interpolatedAxis;
   let y = c.x(0);
+  const dims = c.b.dims(y);
+  // Where every size stays, ONNX Runtime copies, whatever the scales.
+  if (target.every((t) => t.size === dims[t.axis])) return y;
   for (const t of target) {
-    const from = c.b.dims(y)[t.axis] as number;
+    const from = dims[t.axis] as number;
     if (t.size === from && t.scale === 1) continue;
     const places = Array.from({ length: t.size }, (_, i) => placeOf(c, sampling.coordinates, i, from, t));
     y = rule(c, y, t, from, places, sampling);
@@ -128,18 +137,20 @@ function resample(c: EmitContext, target: readonly AxisTarget[], sampling: Sampl
 }
 
 function placeOf(c: EmitContext, mode: string, i: number, from: number, { size, scale }: AxisTarget): number {
-  const halfPixel = (i + 0.5) / scale - 0.5;
+  const middle = f32((i + 0.5) / scale);
   switch (mode) {
     case "half_pixel":
-      return halfPixel;
-    case "half_pixel_symmetric":
-      return (from / 2) * (1 - size / (from * scale)) + halfPixel;
+      return f32(middle - 0.5);
+    case "half_pixel_symmetric": {
+      const share = f32(size / f32(from * scale));
+      return f32(f32(f32((from / 2) * f32(1 - share)) + middle) - 0.5);
+    }
     case "pytorch_half_pixel":
-      return size > 1 ? halfPixel : 0;
+      return size > 1 ? f32(middle - 0.5) : 0;
     case "align_corners":
-      return size > 1 ? (i * (from - 1)) / (size - 1) : 0;
+      return size > 1 ? f32((i * (from - 1)) / (size - 1)) : 0;
     case "asymmetric":
-      return i / scale;
+      return f32(i / scale);
     default:
       throw new DistillError(
         "E_OP",

@@ -68,15 +68,24 @@ const constantOfShape = defineOp({
   }),
 });
 
-/** y = start, start + delta, … below limit. */
+/** y = start, start + delta, … below limit; added up in the element type, as ONNX Runtime does. */
 const range = defineOp({
   op: "Range",
   versions: [11, 27],
   composed: true,
   emit: oneOutput((c) => {
     const [start, limit, delta] = [0, 1, 2].map((i) => c.numbers(i)[0] as number) as [number, number, number];
-    const count = Math.max(0, Math.ceil((limit - start) / delta));
-    return c.b.constant(filled(typeOf(c.x(0)).dtype, [count], (i) => start + i * delta));
+    const { dtype } = typeOf(c.x(0));
+    const rounded = dtype === "float32" ? Math.fround : (v: number): number => v;
+    const count = Math.max(0, Math.ceil(rounded(limit - start) / delta));
+    let next = start;
+    return c.b.constant(
+      filled(dtype, [count], () => {
+        const now = next;
+        next = rounded(next + delta);
+        return now;
+      }),
+    );
   }),
 });
 

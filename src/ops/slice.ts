@@ -14,7 +14,10 @@ interface Range {
   readonly count: number;
 }
 
-/** Starts and ends below 0 count from the end, then both are clamped to the axis, as in NumPy. */
+/** Written as an end, these mean "to the last element" in either direction, to ONNX Runtime as to exporters. */
+const isOpen = (end: number): boolean => end === 2 ** 31 - 1 || end >= 2 ** 63;
+
+/** Starts and ends below 0 count from the end, then both are clamped: a start to an element, also where NumPy would find none. */
 function rangesOf(
   dims: Shape,
   starts: readonly number[],
@@ -28,9 +31,12 @@ function rangesOf(
     const size = dims[axis] as number;
     const step = steps?.[i] ?? 1;
     const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
-    const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, low), high);
-    const start = clamp(given);
-    return { axis, start, step, count: Math.max(0, Math.ceil((clamp(ends[i] as number) - start) / step)) };
+    const clamp = (at: number, from: number): number =>
+      Math.min(Math.max(at < 0 ? at + size : at, from), high);
+    const start = clamp(given, 0);
+    const wanted = ends[i] as number;
+    const end = isOpen(wanted) ? (step > 0 ? size : -1) : clamp(wanted, low);
+    return { axis, start, step, count: Math.max(0, Math.ceil((end - start) / step)) };
   });
 }
 

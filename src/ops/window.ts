@@ -20,13 +20,22 @@ export function reachOf({ kernel, dilations }: Window): Shape {
   return kernel.map((k, i) => (k - 1) * at(dilations, i) + 1);
 }
 
-/** The window of Conv or of a pool over inputs of the given spatial sizes, with explicit pads. */
-export function readWindow(attr: AttributeReader, spatial: Shape, kernel: Shape, where: string): Window {
+/**
+ * The window of Conv or of a pool over inputs of the given spatial sizes, with explicit pads. `samePads` is how far
+ * SAME padding takes a window to reach: as far as it does, unless said.
+ */
+export function readWindow(
+  attr: AttributeReader,
+  spatial: Shape,
+  kernel: Shape,
+  where: string,
+  samePads: (window: Window) => Shape = reachOf,
+): Window {
   const window = readExplicit(attr, spatial, kernel, where);
   const autoPad = attr.string("auto_pad", "NOTSET");
   if (autoPad === "NOTSET") return window;
   if (autoPad === "VALID") return { ...window, begin: fill(spatial, 0), end: fill(spatial, 0) };
-  const reach = reachOf(window);
+  const reach = samePads(window);
   const total = spatial.map((size, i) => {
     const stride = at(window.strides, i);
     return Math.max(0, (Math.ceil(size / stride) - 1) * stride + at(reach, i) - size);
@@ -45,14 +54,13 @@ export function readTransposedWindow(
   const outputPadding = attr.ints("output_padding", fill(spatial, 0));
   const autoPad = attr.string("auto_pad", "NOTSET");
   const same = autoPad !== "NOTSET" && autoPad !== "VALID";
-  const wanted = attr.has("output_shape")
-    ? attr.ints("output_shape").slice(-spatial.length)
-    : same
-      ? spatial.map((size, i) => size * at(window.strides, i))
-      : undefined;
+  const asked = attr.has("output_shape") ? attr.ints("output_shape").slice(-spatial.length) : undefined;
   const unpadded = { ...window, begin: fill(spatial, 0), end: fill(spatial, 0) };
-  if (!wanted) return { window: autoPad === "VALID" ? unpadded : window, outputPadding };
-  const excess = transposedSizes(spatial, unpadded, outputPadding).map((size, i) => size - at(wanted, i));
+  if (!asked && !same) return { window: autoPad === "VALID" ? unpadded : window, outputPadding };
+  const sizes = transposedSizes(spatial, unpadded, outputPadding);
+  // SAME takes away what is too much; where the windows do not reach that far, ONNX Runtime adds nothing.
+  const wanted = asked ?? sizes.map((size, i) => Math.min(size, at(spatial, i) * at(window.strides, i)));
+  const excess = sizes.map((size, i) => size - at(wanted, i));
   return {
     window: {
       ...window,

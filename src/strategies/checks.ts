@@ -89,6 +89,39 @@ export function checkFinite(what: string, m: Matrix): void {
   for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) throw notFinite(what, m, i);
 }
 
+/**
+ * What infinite logits mean to a loss: "none": it has no use for any; "impossible": −∞ is a class of probability 0, +∞ is
+ * nothing; "certain": ±∞ is a probability of 0 or 1; "standardized": refused, as "none", because a mean knows no −∞.
+ */
+export type InfiniteLogits = "none" | "impossible" | "certain" | "standardized";
+
+/** No NaN, no infinity that the loss does not know, no row of which every class is impossible. */
+export function checkLogitValues(what: string, m: Matrix, infinite: InfiniteLogits): void {
+  const { data } = m;
+  let any = false;
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isFinite(data[i])) continue;
+    if (infinite === "standardized" && data[i] === -Infinity)
+      throw new DistillError(
+        "E_NOT_FINITE",
+        `${place(what, m, i)}; standardize takes the mean of the row, which that makes infinite: leave standardize off, or that class out on both sides`,
+      );
+    if (
+      !(infinite === "certain" || (infinite === "impossible" && data[i] === -Infinity)) ||
+      Number.isNaN(data[i])
+    )
+      throw notFinite(what, m, i);
+    any = true;
+  }
+  if (!any || infinite === "certain") return;
+  for (let r = 0; r < m.rows; r++)
+    if (m.row(r).every((v) => v === -Infinity))
+      throw new DistillError(
+        "E_NOT_FINITE",
+        `${what} is -Infinity in all of row ${r}, which rules out every class; leave one possible, or leave that sample out`,
+      );
+}
+
 /** For sums that came out infinite or NaN: blames the value that did it, or else the size of all of them. */
 export function throwOverflow(what: string, m: Matrix): never {
   checkFinite(what, m);
@@ -96,13 +129,14 @@ export function throwOverflow(what: string, m: Matrix): never {
 }
 
 function notFinite(what: string, m: Matrix, i: number): DistillError {
-  const [row, column] = [Math.floor(i / m.columns), i % m.columns];
   return new DistillError(
     "E_NOT_FINITE",
-    `${what} is ${m.data[i]} at row ${row}, column ${column}; every value must be finite: ` +
-      "look at that sample, or lower the learning rate",
+    `${place(what, m, i)}; every value must be finite: look at that sample, or lower the learning rate`,
   );
 }
+
+const place = (what: string, m: Matrix, i: number): string =>
+  `${what} is ${m.data[i]} at row ${Math.floor(i / m.columns)}, column ${i % m.columns}`;
 
 /** Probabilities, each for itself. */
 export function checkProbabilities(what: string, m: Matrix): void {

@@ -2,6 +2,7 @@
 export { DistillError, type ErrorCode } from "../base/errors.ts";
 export { ResponseCorrelation } from "./assignment.ts";
 export { checkGradients, type GradientCheck, type GradientCheckInputs } from "./check-gradients.ts";
+export type { InfiniteLogits } from "./checks.ts";
 export { CombinedDistillationStrategy, type StrategyPart, type WeightedStrategy } from "./combined.ts";
 export { IntermediateActivations } from "./intermediate-activations.ts";
 export { AttentionTransferStrategy, DEAD_ATTENTION } from "./layers/attention-transfer.ts";

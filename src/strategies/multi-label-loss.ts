@@ -18,6 +18,16 @@ export function sigmoid(x: number): number {
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
+/** p·x, where p = 0 counts as 0·log 0 = 0. */
+const times = (p: number, x: number): number => (p === 0 ? 0 : p * x);
+
+/** −y log σ(z) − (1−y) log(1 − σ(z)); a logit of ±∞ is a certain answer, which costs nothing where it is right. */
+export function binaryCrossEntropy(z: number, y: number): number {
+  if (z === Infinity) return y === 1 ? 0 : Infinity;
+  if (z === -Infinity) return y === 0 ? 0 : Infinity;
+  return Math.max(z, 0) - z * y + Math.log1p(Math.exp(-Math.abs(z)));
+}
+
 /**
  * α·BCE(y, σ(s)) + (1−α)·T²·KL(Bernoulli(σ(t/T)) ‖ Bernoulli(σ(s/T))), the mean over rows and columns; T²·KL without
  * labels.
@@ -27,14 +37,12 @@ export function multiLabelLoss({ student, teacher, labels, temperature, alpha }:
   const n = student.data.length;
   for (let i = 0; i < n; i++) {
     const [s, t] = [student.data[i]! / temperature, teacher.data[i]! / temperature];
-    const kl = sigmoid(t) * (softplus(-s) - softplus(-t)) + sigmoid(-t) * (softplus(s) - softplus(t));
+    const kl = times(sigmoid(t), softplus(-s) - softplus(-t)) + times(sigmoid(-t), softplus(s) - softplus(t));
     soft += Math.max(0, kl); // rounding alone can make it negative
-    if (labels === undefined) continue;
-    const z = student.data[i]!;
-    hard += Math.max(z, 0) - z * labels.data[i]! + Math.log1p(Math.exp(-Math.abs(z)));
+    if (labels !== undefined) hard += binaryCrossEntropy(student.data[i]!, labels.data[i]!);
   }
   const hardWeight = labels === undefined ? 0 : alpha;
-  return (hardWeight * hard + (1 - hardWeight) * temperature * temperature * soft) / n;
+  return (times(hardWeight, hard) + times((1 - hardWeight) * temperature * temperature, soft)) / n;
 }
 
 /** The derivative of {@link multiLabelLoss} by the student's logits; its element type is theirs. */

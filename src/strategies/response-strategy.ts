@@ -1,6 +1,6 @@
 // Distillation from outputs alone: Hinton, Vinyals and Dean's loss, and its variants by standardised logits and by other
 // divergences. Knows nothing of intermediate layers.
-import { checkSwitch } from "./checks.ts";
+import { checkSwitch, type InfiniteLogits } from "./checks.ts";
 import { Divergence, type DivergenceOf, divergenceNamed } from "./responses/divergence.ts";
 import { ResponseStrategyBase } from "./responses/response-base.ts";
 import { TemperedRow } from "./responses/tempered-row.ts";
@@ -60,6 +60,10 @@ export class ResponseDistillationStrategy extends ResponseStrategyBase {
     this.standardize = checkSwitch(new.target.name, "standardize", standardize);
     this.#divergence = divergenceNamed(new.target.name, divergence);
     this.divergence = divergence;
+  }
+
+  protected override get infiniteLogits(): InfiniteLogits {
+    return this.standardize ? "standardized" : super.infiniteLogits;
   }
 
   protected override teacherLoss({ student, teacher }: CheckedLogits, gradient?: Float64Array): number {

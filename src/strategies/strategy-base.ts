@@ -4,10 +4,11 @@ import { checkKeys, DistillError } from "../base/errors.ts";
 import {
   checkAlpha,
   checkDistributions,
-  checkFinite,
+  checkLogitValues,
   checkNotEmpty,
   checkSameShape,
   checkTemperature,
+  type InfiniteLogits,
 } from "./checks.ts";
 import { asMatrix, type Matrix, type MatrixLike } from "./matrix.ts";
 import type { DistillationStrategy, OutputKind } from "./strategy.ts";
@@ -19,7 +20,7 @@ export interface DistillationStrategyOptions {
   readonly alpha?: number;
 }
 
-/** Logits and labels that {@link DistillationStrategyBase} has checked: finite, and of one shape. */
+/** Logits and labels that {@link DistillationStrategyBase} has checked: of one shape, and finite unless `infiniteLogits` says otherwise. */
 export interface CheckedLogits {
   readonly student: Matrix;
   readonly teacher: Matrix;
@@ -78,6 +79,14 @@ export abstract class DistillationStrategyBase implements DistillationStrategy {
     return "softmax";
   }
 
+  /**
+   * What infinite logits mean to the loss: "none" (the default): they are refused; "impossible": −∞ is a class of
+   * probability 0, as where a model masks classes; "certain": ±∞ is a probability of 0 or 1.
+   */
+  protected get infiniteLogits(): InfiniteLogits {
+    return "none";
+  }
+
   /** T; setting it to anything but a finite number greater than 0 is an `E_ARGUMENT`. */
   get temperature(): number {
     return this.#temperature;
@@ -96,7 +105,7 @@ export abstract class DistillationStrategyBase implements DistillationStrategy {
 
   /**
    * The arguments of `computeLoss` and `computeGradient` as matrices: logits of one shape `[B, C]` with at least
-   * one row, all finite; labels, where given, of that shape too and their rows distributions (not negative,
+   * one row, all finite (or as `infiniteLogits` allows); labels, where given, of that shape too and their rows distributions (not negative,
    * summing to 1 within 1e-3). A batch of one is fine. Copies nothing.
    *
    * Errors: `E_SHAPE`, `E_NOT_FINITE` and `E_ARGUMENT`, naming the argument, the row and the column.
@@ -110,8 +119,8 @@ export abstract class DistillationStrategyBase implements DistillationStrategy {
     const teacher = asMatrix("teacherLogits", teacherLogits);
     checkNotEmpty("studentLogits", student);
     checkSameShape("studentLogits", student, "teacherLogits", teacher);
-    checkFinite("studentLogits", student);
-    checkFinite("teacherLogits", teacher);
+    checkLogitValues("studentLogits", student, this.infiniteLogits);
+    checkLogitValues("teacherLogits", teacher, this.infiniteLogits);
     return { student, teacher, labels: this.checkLabels(labels, student) };
   }
 

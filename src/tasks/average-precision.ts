@@ -28,8 +28,9 @@ function ofColumn(parts: readonly Scored[], columns: number, column: number): nu
   for (let i = 0; i < rows.length; i++) {
     right += (rows[i] as { holds: number }).holds;
     if (rows[i + 1]?.score === rows[i]?.score) continue;
-    sum += ((right - before) / positives) * (right / (i + 1));
+    sum += (right - before) * (right / (i + 1));
     before = right;
   }
-  return sum;
+  // Divided once: a perfect ranking sums to a whole number, and is 1 exactly.
+  return sum / positives;
 }

@@ -162,7 +162,8 @@ function categoricalEvaluator(options: CategoricalOptions): Evaluator {
           const z = data[from + c] as number;
           if (z > own || (z === own && c < label)) above++;
           sum += Math.exp(z - top);
-          if (soft) wanted += ((soft.data as Float32Array)[from + c] as number) * (z - top);
+          const y = soft ? ((soft.data as Float32Array)[from + c] as number) : 0;
+          if (y > 0) wanted += y * (z - top); // 0·log 0 = 0, where a class is ruled out
         }
         if (above < 5) sums.firstFive++;
         sums.loss += Math.log(sum) - wanted;

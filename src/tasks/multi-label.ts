@@ -1,6 +1,7 @@
 // Several yes-or-no answers for each sample: logits [N, L] (or maps), labels 0 or 1 of the same shape. With one logit, it is
 // binary classification.
 import { MultiLabelDistillationStrategy } from "../strategies/index.ts";
+import { binaryCrossEntropy } from "../strategies/multi-label-loss.ts";
 import { averagePrecision } from "./average-precision.ts";
 import { elementwiseFeeds } from "./elementwise.ts";
 import { rowsOfTensor } from "./rows.ts";
@@ -68,8 +69,7 @@ function multiLabelEvaluator(feeds: Task["feeds"]): Evaluator {
         falseNegative: 0,
       }));
       for (let i = 0; i < scores.length; i++) {
-        const z = scores[i] as number;
-        loss += Math.max(z, 0) - z * (y[i] as number) + Math.log1p(Math.exp(-Math.abs(z)));
+        loss += binaryCrossEntropy(scores[i] as number, y[i] as number);
         const c = counts[i % columns] as Counts;
         if (predictions[i] === 1) holds[i] ? c.truePositive++ : c.falsePositive++;
         else if (holds[i]) c.falseNegative++;

@@ -6,6 +6,7 @@ import { metricSpecs, type Predictions } from "../tasks/index.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import { evaluateModel } from "./evaluate-model.ts";
 import type { DistillEvent } from "./events.ts";
+import { outdoes } from "./monitor.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { metricsAt } from "./run-identity.ts";
@@ -41,6 +42,8 @@ export class BestStudent {
   readonly #run: PreparedRun;
   readonly #folder: RunFolder | undefined;
   #bytes: Uint8Array | undefined;
+  /** Of the best student, which decides between equals. */
+  #loss: number | undefined;
 
   constructor(run: PreparedRun, folder: RunFolder | undefined, checkpoint: Checkpoint | undefined) {
     this.#run = run;
@@ -49,6 +52,7 @@ export class BestStudent {
     this.step = checkpoint?.bestStep;
     const kept = run.o.keep === "last" ? checkpoint?.step : this.step;
     this.metrics = folder && checkpoint ? metricsAt(folder, kept) : {};
+    this.#loss = folder && checkpoint ? metricsAt(folder, this.step).loss : undefined;
   }
 
   /** Evaluates the student as it would be written, and keeps it where it is the best, or the last. */
@@ -108,9 +112,11 @@ export class BestStudent {
         "E_OPTION",
         `the monitored metric ${monitor} cannot be measured on this data; choose one of ${Object.keys(metrics).join(", ")}`,
       );
-    const lower = metricSpecs[monitor].better === "lower";
-    if (this.value !== undefined && !(lower ? value < this.value : value > this.value)) return false;
-    [this.value, this.step] = [value, step];
+    const { better } = metricSpecs[monitor];
+    const now = { value, loss: metrics.loss };
+    if (this.value !== undefined && !outdoes(now, { value: this.value, loss: this.#loss }, better))
+      return false;
+    [this.value, this.step, this.#loss] = [value, step, metrics.loss];
     return true;
   }
 }

@@ -7,6 +7,7 @@ import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { names } from "../compile/compile-step.ts";
 import type { Value } from "../graph/graph.ts";
 import { splitStrategy } from "../losses/index.ts";
+import { exactLoss } from "../losses/infinite.ts";
 import type { LossState } from "../losses/terms.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
 import { newBuilder } from "../ops/index.ts";
@@ -131,7 +132,7 @@ export async function evaluateStrategy(
       Object.fromEntries(session.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
     );
     const read = (v: Value): Tensor => out[v.name] as Tensor;
-    const number = (v: Value): number => Number(read(v).data[0]);
+    const number = (v: Value): number => exactLoss(Number(read(v).data[0]));
     const gradientBy = (x: Value, like: Tensor): Tensor => {
       const g = found.get(x);
       return g ? read(g) : { dtype: "float32", dims: like.dims, data: new Float32Array(sizeOf(like.dims)) };

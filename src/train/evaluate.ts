@@ -64,6 +64,7 @@ export async function evaluate(
         `evaluation: the logits are ${formatShape(logits.dims)} for ${samples.length} samples; expected one for each`,
       );
     const rows = rowsOfTensor(logits);
+    checkComparable(rows, samples);
     const predictions = task.predictions(rows);
     all.push(predictions);
     const from = rowsBefore;
@@ -129,4 +130,15 @@ export function recalls(confusion: readonly (readonly number[])[]): (number | nu
     const all = row.reduce((a, b) => a + b, 0);
     return all === 0 ? null : (row[i] as number) / all;
   });
+}
+
+/** Before anything looks for the largest: a comparison with NaN is false, so NaN would be class 0 without a word. */
+function checkComparable({ data, dims: [rows, columns] }: Tensor, samples: Uint32Array): void {
+  if (!(data as Float32Array).includes(Number.NaN)) return;
+  const at = (data as Float32Array).findIndex(Number.isNaN);
+  const each = (rows as number) / samples.length;
+  throw new DistillError(
+    "E_NOT_FINITE",
+    `evaluation: the logits are NaN at sample ${samples[Math.floor(at / (columns as number) / each)]}, output ${at % (columns as number)}; look for NaN in that sample and in the model's weights`,
+  );
 }

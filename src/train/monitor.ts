@@ -1,4 +1,4 @@
-// Whether the metric that chooses the best student can be measured at all: asked before the first step.
+// The metric that chooses the best student: whether it can be measured at all, and which of two students is the better.
 import { DistillError } from "../base/errors.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type MetricKey, metricSpecs } from "../tasks/index.ts";
@@ -24,3 +24,24 @@ export function checkMonitor(
       "the evaluation data has no labels and there is no teacher, so nothing can be measured on it; leave it out, or give labels",
     );
 }
+
+/** Values of the monitored metric that differ by no more are equal: sums of shares differ by their rounding. */
+const tie = 1e-9;
+
+interface Measured {
+  readonly value: number;
+  readonly loss: number | undefined;
+}
+
+/** Whether the later student takes the earlier one's place: by the metric, of equals by a loss that is not higher. */
+export function outdoes(later: Measured, earlier: Measured, better: "higher" | "lower"): boolean {
+  // What is no number loses to every other.
+  if (Number.isNaN(earlier.value)) return true;
+  const gain = better === "lower" ? earlier.value - later.value : later.value - earlier.value;
+  if (later.value === earlier.value || Math.abs(gain) <= tie)
+    return orLast(later.loss) <= orLast(earlier.loss);
+  return gain > 0;
+}
+
+const orLast = (loss: number | undefined): number =>
+  loss === undefined || Number.isNaN(loss) ? Infinity : loss;

@@ -1,6 +1,7 @@
 // One step of a run on a batch that was read: losses on arrays taken where there are any, then the step itself.
 import { DistillError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
+import { exactLoss } from "../losses/infinite.ts";
 import { allLosses, arrayLoss } from "./array-strategy.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { StepBatch } from "./step-batch.ts";
@@ -41,7 +42,11 @@ export async function trainStep(
   const running = runner.run(taken, progress, learningRate, on.sessions);
   meanwhile();
   const ran = await running;
-  return { losses: allLosses(ran.losses, arrays), learningRate, accept: () => ran.accept() };
+  const losses = allLosses(ran.losses, arrays);
+  // Of real numbers a loss may be as large as it likes; of distributions it is infinite from somewhere on.
+  if (run.o.task.outputs !== "identity")
+    for (const [name, value] of Object.entries(losses)) losses[name] = exactLoss(value);
+  return { losses, learningRate, accept: () => ran.accept() };
 }
 
 /** Only what the step's graph takes: a loss at weight 0 asks for no labels. */

@@ -15,11 +15,12 @@ export const highest = (2 - 2 ** -23) * 2 ** 127;
 /**
  * Which values stand between the ordinary ones of a float tensor:
  * - `any`: infinities, NaN, the largest and the smallest numbers, signed zeros, places where kernels change their formula;
+ * - `ordered`: those of `any` without NaN, for ops that look for extrema;
  * - `summed`: infinities, NaN and zeros alone, for ops that add up many elements: the order of addition is nobody's promise;
  * - `finite`: the edges of `any` without infinities and NaN;
  * - `none`: ordinary values alone.
  */
-export type Edges = "any" | "summed" | "finite" | "none";
+export type Edges = "any" | "ordered" | "summed" | "finite" | "none";
 
 const finite = [
   0,
@@ -44,6 +45,7 @@ const finite = [
 const beyond = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
 const edgeValues: Readonly<Record<Edges, readonly number[]>> = {
   any: [...finite, ...beyond, ...beyond],
+  ordered: [...finite, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
   summed: [...beyond, 0, -0],
   finite,
   none: [],

@@ -185,9 +185,9 @@ describe("logits and labels", () => {
     ],
     [
       "infinity in the teacher",
-      [good, m([1, -Infinity], [3, 4])],
+      [good, m([1, Infinity], [3, 4])],
       "E_NOT_FINITE",
-      "teacherLogits is -Infinity at row 0, column 1; every value must be finite: look at that sample, or lower the learning rate",
+      "teacherLogits is Infinity at row 0, column 1; every value must be finite: look at that sample, or lower the learning rate",
     ],
     [
       "NaN in the labels",

@@ -104,4 +104,45 @@ describe("which metrics there are", () => {
     }
     expect(having).toEqual(["classification", "token-classification", "segmentation"]);
   });
+
+  it("a class that is ruled out, −∞, costs nothing unless it is the label", async () => {
+    const logits = { dims: [2, 3], data: [2, -Infinity, 0, 0, 3, -Infinity] };
+    const lse = (...z: number[]) => Math.log(z.reduce((a, v) => a + Math.exp(v), 0));
+    const of = async (labels: Tensor) =>
+      (await evaluate(model, outputs(logits, labels), { batch: 2 })).metrics;
+    const right = (lse(2, 0) - 2 + lse(0, 3) - 3) / 2;
+    expect((await of(tensor("int32", [0, 1]))).loss).toBeCloseTo(right, 6);
+    expect((await of(tensor("float32", [1, 0, 0, 0, 1, 0], [2, 3]))).loss).toBeCloseTo(right, 6);
+    expect((await of(tensor("int32", [1, 1]))).loss).toBe(Infinity);
+    const task = taskNamed("multi-label");
+    const certain = outputs({ dims: [1, 2], data: [-Infinity, 0] }, tensor("float32", [0, 1], [1, 2]));
+    expect((await evaluate(model, certain, { batch: 1, task })).metrics.loss).toBeCloseTo(Math.LN2 / 2, 6);
+  });
+
+  it("NaN is refused by its sample: it would be class 0, for no comparison with it holds", async () => {
+    const logits = { dims: [3, 2], data: [1, 2, 0, 1, 2, Number.NaN] };
+    await expect(evaluate(model, outputs(logits), { batch: 2 })).rejects.toThrow(
+      "evaluation: the logits are NaN at sample 2, output 1; look for NaN in that sample and in the model's weights",
+    );
+  });
+});
+
+describe("mean average precision", () => {
+  it("is 1 exactly where every ranking is perfect, whatever the numbers of labels", async () => {
+    for (const rows of [7, 49, 93, 161]) {
+      const classes = 13;
+      const holds = Array.from({ length: rows * classes }, (_, i) =>
+        (i * 7919 + Math.floor(i / classes)) % 5 < 2 ? 1 : 0,
+      );
+      const data = outputs(
+        { dims: [rows, classes], data: holds.map((h, i) => (h ? 4 : -4) + (i % 17) / 16) },
+        tensor("float32", holds, [rows, classes]),
+      );
+      const { metrics } = await evaluate(async ([x]) => x as Tensor, data, {
+        batch: 50,
+        task: taskNamed("multi-label"),
+      });
+      expect(metrics.meanAveragePrecision).toBe(1);
+    }
+  });
 });

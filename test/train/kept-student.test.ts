@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { createNodeRuntime } from "../../src/runtime/ort-node.ts";
 import { evaluateModel } from "../../src/train/evaluate-model.ts";
+import { outdoes } from "../../src/train/monitor.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
 import { bars, cnn, collect, only } from "./helpers.ts";
 
@@ -45,6 +46,46 @@ describe("keep", () => {
     expect(metrics.top1).toBe(shares.at(-1));
     expect((await run({ evaluation: undefined })).done.student, "the weights do not depend on it").toEqual(
       last.done.student,
+    );
+  });
+
+  it("of students that the metric holds for equal, best is the one with the lowest loss, the last of those", () => {
+    const later = (value: number, loss?: number) =>
+      outdoes({ value, loss }, { value: 0.9, loss: 0.5 }, "higher");
+    expect(later(0.9, 0.4)).toBe(true);
+    expect(later(0.9, 0.5), "the later epoch").toBe(true);
+    expect(later(0.9, 0.6)).toBe(false);
+    expect(later(0.9, Number.NaN)).toBe(false);
+    expect(later(0.9 - 5e-10, 0.4), "no more than rounding").toBe(true);
+    expect(later(0.9 + 5e-10, 0.6), "no more than rounding").toBe(false);
+    expect(later(0.9 - 2e-9, 0.4)).toBe(false);
+    expect(later(0.9 + 2e-9, 0.6)).toBe(true);
+    expect(later(Number.NaN, 0.1)).toBe(false);
+    expect(outdoes({ value: 0.4, loss: 0.4 }, { value: 0.5, loss: 0.5 }, "lower")).toBe(true);
+    expect(outdoes({ value: 0.6, loss: 0.6 }, { value: 0.5, loss: 0.5 }, "lower")).toBe(false);
+    expect(outdoes({ value: 0.9, loss: undefined }, { value: 0.9, loss: undefined }, "higher")).toBe(true);
+    expect(outdoes({ value: 0.1, loss: 1 }, { value: Number.NaN, loss: 1 }, "higher")).toBe(true);
+  });
+
+  it("decides between equals also in a run that is resumed", async () => {
+    // Two samples: the share of right ones is often the same.
+    const few = { evaluation: bars(2, 2), learningRate: 0.1, schedule: {}, batch: 32 };
+    const out = join(folder, "ties");
+    const { students, done } = await run({ ...few, epochs: 6 });
+    await run({ ...few, epochs: 3, out });
+    const resumed = await run({ ...few, epochs: 6, out, resume: true });
+    const top = Math.max(...students.map((m) => m.top1!));
+    const equals = students.filter((m) => m.top1 === top);
+    expect(equals.length).toBeGreaterThan(1);
+    expect(done.metrics.loss).toBe(Math.min(...equals.map((m) => m.loss!)));
+    const all = readFileSync(join(out, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+      .filter((e) => e.type === "evaluation");
+    const best = Math.max(...all.map((e) => e.top1));
+    expect(resumed.done.metrics.loss).toBe(
+      Math.min(...all.filter((e) => e.top1 === best).map((e) => e.loss)),
     );
   });
 

@@ -31,11 +31,11 @@ export function kernelAlignment(
   const corrected = (sum: Value, g: Groups, h: Groups) => (debiased ? debias(b, sum, g, h) : sum);
   const floor = b.like(x.x, (x.rows * DEAD_NORM ** 2) ** 2);
   const [own, other] = [corrected(xx, x, x), corrected(yy, y, y)];
-  const alive = b.greater(b.min(own, other), floor);
+  const dead = b.lessOrEqual(b.min(own, other), floor); // NaN is not, and stays NaN
   const one = b.like(x.x, 1);
-  const root = (s: Value) => b.sqrt(b.where(alive, s, one));
+  const root = (s: Value) => b.sqrt(b.where(dead, one, s));
   const value = b.div(b.div(corrected(xy, x, y), root(own)), root(other));
-  const alignment = b.where(alive, value, b.like(x.x, 0));
+  const alignment = b.where(dead, b.like(x.x, 0), value);
   return b.sub(one, b.reduceMean(alignment));
 }
 

@@ -1,5 +1,5 @@
 // Decoupled knowledge distillation: what the teacher says of the target class, and what of the others, weighed apart.
-import { checkSwitch, checkWeight } from "../checks.ts";
+import { checkSwitch, checkWeight, type InfiniteLogits } from "../checks.ts";
 import type { Matrix } from "../matrix.ts";
 import type { CheckedLogits, DistillationStrategyOptions } from "../strategy-base.ts";
 import { ResponseStrategyBase } from "./response-base.ts";
@@ -65,6 +65,10 @@ export class DecoupledDistillationStrategy extends ResponseStrategyBase {
     return true;
   }
 
+  protected override get infiniteLogits(): InfiniteLogits {
+    return this.standardize ? "standardized" : super.infiniteLogits;
+  }
+
   protected override teacherLoss(
     { student, teacher, labels }: CheckedLogits,
     gradient?: Float64Array,
@@ -95,7 +99,7 @@ export class DecoupledDistillationStrategy extends ResponseStrategyBase {
     // Log-odds of the target: the pair (p_k, 1 − p_k) is (σ(a), σ(−a)).
     const [a, c] = [logP[target]! - restP, logQ[target]! - restQ];
     const [p, notP] = [Math.exp(logSigmoid(a)), Math.exp(logSigmoid(-a))];
-    const ofTarget = p * (logSigmoid(a) - logSigmoid(c)) + notP * (logSigmoid(-a) - logSigmoid(-c));
+    const ofTarget = times(p, logSigmoid(a) - logSigmoid(c)) + times(notP, logSigmoid(-a) - logSigmoid(-c));
     const pull = this.targetWeight * (Math.exp(logSigmoid(c)) - p); // d/dc
     let ofOthers = 0;
     for (let k = 0; k < g.length; k++) {
@@ -103,10 +107,11 @@ export class DecoupledDistillationStrategy extends ResponseStrategyBase {
         g[k] = pull;
         continue;
       }
-      const [logPk, logQk] = [logP[k]! - restP, logQ[k]! - restQ];
+      // A side that rules all others out says nothing of how they compare.
+      const [logPk, logQk] = [among(logP[k]!, restP), among(logQ[k]!, restQ)];
       const [pk, qk] = [Math.exp(logPk), Math.exp(logQk)];
       if (pk > 0) ofOthers += pk * (logPk - logQk);
-      g[k] = this.nonTargetWeight * (qk - pk) - pull * qk;
+      g[k] = (restP === -Infinity ? 0 : this.nonTargetWeight * (qk - pk)) - pull * qk;
     }
     return this.targetWeight * Math.max(0, ofTarget) + this.nonTargetWeight * Math.max(0, ofOthers);
   }
@@ -119,6 +124,12 @@ function firstLargest({ data, columns }: Matrix, r: number): number {
   for (let c = 1; c < columns; c++) if (data[from + c]! > data[from + best]!) best = c;
   return best;
 }
+
+/** p·x, where p = 0 counts as 0·log 0 = 0. */
+const times = (p: number, x: number): number => (p === 0 ? 0 : p * x);
+
+/** The log-probability among others that have `rest` together. */
+const among = (logP: number, rest: number): number => (rest === -Infinity ? rest : logP - rest);
 
 /** log σ(x) = −log(1 + exp(−x)). */
 function logSigmoid(x: number): number {

@@ -11,7 +11,11 @@ interface Windows {
 }
 
 /** Windows that fit on the input: kernels, strides, dilations, and pads given, left out or left to auto_pad. */
-function windows(d: Draw, rank: number, options: { dilated: boolean; padsBelowKernel?: boolean }): Windows {
+function windows(
+  d: Draw,
+  rank: number,
+  options: { dilated: boolean; padsBelowKernel?: boolean; apart?: boolean },
+): Windows {
   const kernel = Array.from({ length: rank }, () => d.int(1, 3));
   const dilated = options.dilated && d.chance(0.4);
   const dilations = kernel.map(() => (dilated ? d.int(1, 2) : 1));
@@ -19,7 +23,7 @@ function windows(d: Draw, rank: number, options: { dilated: boolean; padsBelowKe
   const spatial = reach.map((r) => r + d.int(0, 5));
   const auto = d.chance(0.25) ? d.pick(["SAME_UPPER", "SAME_LOWER", "VALID"]) : undefined;
   // The runtime refuses the negative padding that wider strides would need.
-  const strides = reach.map((r) => d.int(1, auto ? Math.min(r, 3) : 3));
+  const strides = reach.map((r) => d.int(1, auto && !options.apart ? Math.min(r, 3) : 3));
   const most = options.padsBelowKernel ? kernel : reach;
   const pads = [...most, ...most].map((r) => d.int(0, Math.min(2, r - 1)));
   return {
@@ -79,12 +83,13 @@ export const convolution = {
     const rank = d.pick([1, 2, 2]);
     const group = d.pick([1, 1, 2]);
     const [inner, maps] = [group * d.int(1, 2), d.int(1, 3)];
-    const { kernel, attributes } = windows(d, rank, { dilated: true });
+    const { kernel, attributes } = windows(d, rank, { dilated: true, apart: true });
     const { kernel_shape: _, ...rest } = attributes;
     const strides = rest.strides?.value as readonly number[] | undefined;
     const tensor = (dims: readonly number[]) => fed(d.floats(dims, { edges: "summed" }));
     const spatial = kernel.map(() => d.int(2, 5));
     const padding = strides && d.chance(0.3) ? strides.map((s) => d.int(0, s - 1)) : undefined;
+    const wanted = d.chance(0.2) ? spatial.map((n, i) => n * (strides?.[i] ?? 1) + d.int(-1, 1)) : undefined;
     const inputs = [tensor([d.length({ most: 2 }), inner, ...spatial]), tensor([inner, maps, ...kernel])];
     return {
       inputs: d.chance(0.5) ? [...inputs, tensor([maps * group])] : inputs,
@@ -92,6 +97,7 @@ export const convolution = {
         ...rest,
         ...(group > 1 && { group: int(group) }),
         ...(padding && { output_padding: ints(padding) }),
+        ...(wanted && { output_shape: ints(wanted) }),
       },
       scale: 20,
     };
