@@ -2,13 +2,16 @@
 // Attention and MultiHeadAttention). The gradient is that of the products and the softmax made.
 // Sources: ONNX operator specification, Attention-23 to 25; ONNX Runtime's contrib operators. Vaswani et al. 2017.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, sizeOf, tensor } from "../base/tensor.ts";
+import { formatShape, sizeOf, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "./builder.ts";
 import { defineOp, type EmitContext } from "./define.ts";
 
-/** Added to the score of a place that must not be looked at: its exponential is 0 in float32, and no sum overflows. */
-const never = -1e30;
+/**
+ * The score of a place that must not be looked at, in ONNX Runtime too: the lowest float32. Beside other scores its exponential
+ * is 0; where a query may look at nothing, com.microsoft's ops look at all places alike, and ai.onnx Attention gives 0.
+ */
+const never = -(2 - 2 ** -23) * 2 ** 127;
 
 /** Queries [B, N, S, H], keys [B, M, T, H], values [B, M, T, V]; M divides N, and each key head serves N/M query heads. */
 interface Heads {
@@ -43,15 +46,18 @@ function joinHeads(b: Builder, x: Value): Value {
   return b.reshape(b.transpose(x, [0, 2, 1, 3]), [batch, length, heads * width]);
 }
 
-/** Scores where the fixed pattern [S, T] allows, `never` elsewhere. */
-function where(b: Builder, scores: Value, allowed: (query: number, key: number) => boolean): Value {
-  const [rows, columns] = b.dims(scores).slice(-2) as [number, number];
-  const pattern = Array.from({ length: rows * columns }, (_, i) =>
-    Number(allowed(Math.floor(i / columns), i % columns)),
+/** A fixed pattern [S, T], and whether a row of it is empty; undefined where all is allowed. */
+function placesOf(
+  rows: number,
+  columns: number,
+  allowed: (query: number, key: number) => boolean,
+): { places: Tensor; closes: boolean } | undefined {
+  const open = Array.from({ length: rows }, (_, i) =>
+    Array.from({ length: columns }, (_, j) => allowed(i, j)),
   );
-  if (pattern.every((p) => p === 1)) return scores;
-  const mask = b.constant(tensor("bool", pattern, [rows, columns]), "mask");
-  return b.where(mask, scores, b.like(scores, never));
+  if (open.flat().every(Boolean)) return undefined;
+  const places = tensor("bool", open.flat().map(Number), [rows, columns]);
+  return { places, closes: open.some((row) => !row.includes(true)) };
 }
 
 /** position < limit, for positions 0 … T−1 and limits [B]: bool [B, 1, 1, T]. */
@@ -93,42 +99,68 @@ const attention = defineOp({
     const raw = scoresOf(b, { q, k, v }, attr.float("scale", 1 / Math.sqrt(b.dims(q)[3] as number)));
     const cap = attr.float("softcap", 0);
     const capped = cap > 0 ? b.scale(b.tanh(b.scale(raw, 1 / cap)), cap) : raw;
-    const { scores, open } = maskScores(c, capped, past);
-    const soft = b.softmax(scores, -1);
+    const { allowed, added, finite, open } = readMask(c, capped, past);
+    const masked = (mask: Value | undefined): Value => {
+      const sum = mask ? b.add(capped, mask) : capped;
+      return allowed ? b.where(allowed, sum, b.like(sum, never)) : sum;
+    };
+    const soft = b.softmax(masked(finite), -1);
     const weights = open ? b.where(open, soft, b.like(soft, 0)) : soft;
     const y = grouped(b, weights, v, false);
-    const stages = [raw, capped, scores, weights];
-    return [flat ? joinHeads(b, y) : y, k, v, stages[attr.int("qk_matmul_output_mode", 0)]];
+    const stages = [() => raw, () => capped, () => masked(added), () => weights];
+    const stage = c.node.outputs[3] && stages[attr.int("qk_matmul_output_mode", 0)];
+    return [flat ? joinHeads(b, y) : y, k, v, stage?.()];
   },
 });
 
-/** Scores with all masks of ai.onnx Attention, and which queries may look at anything ([…, S, 1]), where that is data. */
-function maskScores(c: EmitContext, given: Value, past: number): { scores: Value; open: Value | undefined } {
+interface Mask {
+  /** Places that may be looked at: [S, T], [B, 1, 1, T], … */
+  readonly allowed: Value | undefined;
+  /** What is added to scores as it was given, and without −∞. */
+  readonly added: Value | undefined;
+  readonly finite: Value | undefined;
+  /** `allowed`, and not forbidden by what is added, where a query may be left without any place. */
+  readonly open: Value | undefined;
+}
+
+/** All masks of ai.onnx Attention for scores [B, N, S, T]. A number of −∞ or the lowest float forbids, as in ONNX Runtime. */
+function readMask(c: EmitContext, scores: Value, past: number): Mask {
   const { b, x, has, attr } = c;
-  const [, , queries, keys] = b.dims(given) as [number, number, number, number];
-  const causal = attr.int("is_causal", 0) === 1;
+  const [, , queries, keys] = b.dims(scores) as [number, number, number, number];
+  // One query behind a past sees all keys in ONNX Runtime.
+  const causal = attr.int("is_causal", 0) === 1 && !(queries === 1 && past > 0);
   const [left, right] = [attr.int("left_window_size", -1), attr.int("right_window_size", -1)];
-  let scores = given;
-  const allowed: Value[] = [];
-  if (has(6)) {
-    if (causal || left >= 0 || right >= 0)
-      throw refuse(c, "nonpad_kv_seqlen together with is_causal or a window");
-    allowed.push(below(b, x(6), keys));
-  }
-  if (has(3)) {
-    const mask = padColumns(b, x(3), keys);
-    if (typeOf(mask).dtype === "bool") allowed.push(mask);
-    else scores = b.add(scores, mask);
-  }
-  const all = allowed.length > 0 ? allowed.reduce((p, q) => b.and(p, q)) : undefined;
-  if (all) scores = b.where(all, scores, b.like(scores, never));
-  scores = where(b, scores, (i, j) => {
+  if (has(6) && (causal || left >= 0 || right >= 0))
+    throw refuse(c, "nonpad_kv_seqlen together with is_causal or a window");
+  const pattern = placesOf(queries, keys, (i, j) => {
     const ahead = j - (i + past);
     return !(causal && ahead > 0) && !(left >= 0 && -ahead > left) && !(right >= 0 && ahead > right);
   });
-  if (!all || queries === 0) return { scores, open: undefined };
-  const largest = b.reduceMax(scores, [-1], true);
-  return { scores, open: b.greater(largest, b.like(largest, never / 2)) };
+  const both = (p: Value | undefined, q: Value): Value => (p ? b.and(p, q) : q);
+  let allowed = pattern && b.constant(pattern.places, "mask");
+  if (has(6)) allowed = both(allowed, below(b, x(6), keys));
+  if (!has(3))
+    return {
+      allowed,
+      added: undefined,
+      finite: undefined,
+      open: has(6) || pattern?.closes ? allowed : undefined,
+    };
+  const mask = padColumns(b, x(3), keys);
+  if (typeOf(mask).dtype === "bool") {
+    allowed = both(allowed, mask);
+    return { allowed, added: undefined, finite: undefined, open: allowed };
+  }
+  const known = b.constantOf(mask);
+  if (known && toNumbers(known).every((v) => !(v <= never)))
+    return { allowed, added: mask, finite: mask, open: has(6) || pattern?.closes ? allowed : undefined };
+  const seen = b.not(b.lessOrEqual(mask, b.like(mask, never)));
+  return {
+    allowed,
+    added: mask,
+    finite: b.where(seen, mask, b.like(mask, never)),
+    open: both(allowed, seen),
+  };
 }
 
 /** A mask of fewer columns than there are keys forbids the rest. */
@@ -219,13 +251,26 @@ function microsoftScores(
 ): Value {
   const { b, attr } = c;
   const scale = attr.float("scale", 0) || 1 / Math.sqrt(b.dims(heads.q)[3] as number);
-  let scores = scoresOf(b, heads, scale);
-  if (mask) scores = b.add(scores, maskTerm(c, mask, scores));
-  if (attr.int("unidirectional", 0) === 1) scores = where(b, scores, (i, j) => j <= i);
-  if (bias) scores = b.add(scores, bias);
-  return joinHeads(b, grouped(b, b.softmax(scores, -1), heads.v, false));
+  const scores = scoresOf(b, heads, scale);
+  // In the runtime's order: what is rounded beside −10,000 is seen where a query may look at nothing.
+  const terms = [microsoftMask(c, mask, scores), bias].filter((t) => t !== undefined);
+  const added = terms.length > 0 ? terms.reduce((p, q) => b.add(p, q)) : undefined;
+  const weights = b.softmax(added ? b.add(scores, added) : scores, -1);
+  return joinHeads(b, grouped(b, weights, heads.v, false));
 }
 
+/** What the mask and `unidirectional` add to scores. To ONNX Runtime the last query sees all keys. */
+function microsoftMask(c: EmitContext, mask: Value | undefined, scores: Value): Value | undefined {
+  const { b, attr } = c;
+  const [queries, keys] = b.dims(scores).slice(-2) as [number, number];
+  const term = mask && maskTerm(c, mask, scores);
+  const ahead =
+    attr.int("unidirectional", 0) === 1
+      ? placesOf(queries, keys, (i, j) => j <= i || i === queries - 1)
+      : undefined;
+  if (!ahead) return term;
+  return b.where(b.constant(ahead.places, "mask"), term ?? b.like(scores, 0), b.like(scores, never));
+}
 /** What a mask adds to scores: of shape [B] lengths, [2·B] ends and starts, [B, T] or [B, S, T] 0 where hidden. */
 function maskTerm(c: EmitContext, mask: Value, scores: Value): Value {
   const { b, attr } = c;

@@ -14,7 +14,7 @@ interface Form {
   readonly make: (alpha: number, beta: number) => Activation;
 }
 
-/** Names are compared without regard to case, as ONNX Runtime does. */
+/** As in ONNX Runtime: names without regard to case; parameters that ONNX gives no default are 0. */
 const forms: Readonly<Record<string, Form>> = {
   sigmoid: { make: () => (b, x) => b.sigmoid(x) },
   tanh: { make: () => (b, x) => b.tanh(x) },
@@ -22,10 +22,10 @@ const forms: Readonly<Record<string, Form>> = {
   softplus: { make: () => (b, x) => b.node("Softplus", [x]) },
   softsign: { make: () => (b, x) => b.div(x, b.shift(b.abs(x), 1)) },
   leakyrelu: { alpha: 0.01, make: (a) => (b, x) => b.node("LeakyRelu", [x], { alpha: float(a) }) },
-  thresholdedrelu: { alpha: 1, make: (a) => (b, x) => b.node("ThresholdedRelu", [x], { alpha: float(a) }) },
+  thresholdedrelu: { alpha: 0, make: (a) => (b, x) => b.node("ThresholdedRelu", [x], { alpha: float(a) }) },
   elu: { alpha: 1, make: (a) => (b, x) => b.node("Elu", [x], { alpha: float(a) }) },
-  affine: { alpha: 1, beta: 0, make: (p, q) => (b, x) => b.shift(b.scale(x, p), q) },
-  scaledtanh: { alpha: 1, beta: 1, make: (p, q) => (b, x) => b.scale(b.tanh(b.scale(x, q)), p) },
+  affine: { alpha: 0, beta: 0, make: (p, q) => (b, x) => b.shift(b.scale(x, p), q) },
+  scaledtanh: { alpha: 0, beta: 0, make: (p, q) => (b, x) => b.scale(b.tanh(b.scale(x, q)), p) },
   hardsigmoid: {
     alpha: 0.2,
     beta: 0.5,
@@ -33,7 +33,10 @@ const forms: Readonly<Record<string, Form>> = {
   },
 };
 
-/** Each direction's functions, `defaults` where the node names none. Parameters are given in the order of their users. */
+/**
+ * Each direction's functions, `defaults` where the node names none. Parameters are given in the order of their users. Of a
+ * direction's functions the first two are clipped before, as in ONNX Runtime: an LSTM's cell stays as it is.
+ */
 export function activationsOf(
   c: EmitContext,
   directions: number,
@@ -43,7 +46,7 @@ export function activationsOf(
   const alphas = [...c.attr.floats("activation_alpha", [])];
   const betas = [...c.attr.floats("activation_beta", [])];
   const limit = c.attr.has("clip") ? c.attr.float("clip") : undefined;
-  const made = names.map((name): Activation => {
+  const made = names.map((name, i): Activation => {
     const form = forms[name.toLowerCase()];
     if (!form)
       throw new DistillError(
@@ -53,7 +56,7 @@ export function activationsOf(
     const alpha = form.alpha === undefined ? 0 : (alphas.shift() ?? form.alpha);
     const beta = form.beta === undefined ? 0 : (betas.shift() ?? form.beta);
     const f = form.make(alpha, beta);
-    if (limit === undefined) return f;
+    if (limit === undefined || i % defaults.length > 1) return f;
     return (b, x) => f(b, b.node("Clip", [x, b.like(x, -limit), b.like(x, limit)]));
   });
   if (made.length !== directions * defaults.length)

@@ -2,7 +2,7 @@
 // gradient is backpropagation through time. The inputs' products of all steps are one product. Sequences that end
 // earlier keep their state from there on. Source: ONNX operator specification, LSTM-22, GRU-22, RNN-22.
 import { DistillError } from "../base/errors.ts";
-import { formatShape, toNumbers } from "../base/tensor.ts";
+import { formatShape, sizeOf, toNumbers } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { type Builder, int } from "./builder.ts";
 import { defineOp, type EmitContext } from "./define.ts";
@@ -218,7 +218,18 @@ function runOne(
     };
   }
   const y = b.reshape(b.concat(ys, 0), [steps, batch, hidden]);
-  return { y: backwards && lengths ? reverseSequences(b, y, lengths) : y, last: state };
+  const last = lengths ? zeroWhereEmpty(b, state, lengths) : state;
+  return { y: backwards && lengths ? reverseSequences(b, y, lengths) : y, last };
+}
+
+/** The last state of a sequence of length 0 is 0 to ONNX Runtime, whatever the initial one. */
+function zeroWhereEmpty(b: Builder, state: State, lengths: Value): State {
+  const known = b.constantOf(lengths);
+  if (known && toNumbers(known).every((n) => n > 0)) return state;
+  const { dtype, dims } = typeOf(lengths);
+  const some = b.less(b.scalar(dtype, 0), b.reshape(lengths, [sizeOf(dims), 1]));
+  const orZero = (v: Value): Value => b.where(some, v, b.like(v, 0));
+  return { h: orZero(state.h), ...(state.c && { c: orZero(state.c) }) };
 }
 
 /** x [T, B, …] with the first `lengths` steps of each sequence the other way round. */

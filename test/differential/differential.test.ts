@@ -15,12 +15,6 @@ const pending = new Set<string>([
   "MeanVarianceNormalization",
   "LRN",
   "Resize",
-  "Attention",
-  "com.microsoft::Attention",
-  "com.microsoft::MultiHeadAttention",
-  "RNN",
-  "GRU",
-  "LSTM",
   "QuantizeLinear",
   "com.microsoft::QuantizeLinear",
 ]);

@@ -17,6 +17,12 @@ const i32 = (dims: readonly number[], ...values: number[]) => tensor("int32", va
 const i64 = (...values: number[]) => tensor("int64", values);
 const some = bools([3, 5], 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1);
 const none = bools([2, 1, 3, 5], ...[1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], ...Array(15).fill(1));
+const [never, lowest] = [Number.NEGATIVE_INFINITY, -(2 - 2 ** -23) * 2 ** 127];
+const forbidding = tensor(
+  "float32",
+  [Array(5).fill(never), [lowest, lowest, never, lowest, lowest], [0.5, never, 0, lowest, -0.5]].flat(),
+  [3, 5],
+);
 const flat = { q_num_heads: int(2), kv_num_heads: int(2) };
 const heads = { num_heads: int(2) };
 
@@ -35,6 +41,15 @@ testNodes(attentionOps, [
   node("Attention", [q, k, v, [3, 5]], { scale: float(0.3) }, { opset: 23 }),
   node("Attention", [q, k, v, [2, 1, 3, 5]], { softcap: float(1.5) }, { opset: 24 }),
   node("Attention", [q, k, v, some], {}, { opset: 23 }),
+  // Queries that may look at nothing, at a score beside the lowest float, and with a past.
+  node("Attention", [q, k, v, data(forbidding)], {}, { opset: 23 }),
+  node("Attention", [q, k, v, data(forbidding)], { is_causal: int(1), softcap: float(2) }, { opset: 24 }),
+  node(
+    "Attention",
+    [[1, 2, 1, 4], [1, 2, 2, 4], [1, 2, 2, 3], undefined, [1, 2, 3, 4], [1, 2, 3, 3]],
+    { is_causal: int(1) },
+    { opset: 23, outputs: 3, used: [0] },
+  ),
   node("Attention", [q, k, v, data(some)], { is_causal: int(1) }, { opset: 24 }),
   node(
     "Attention",
@@ -87,6 +102,16 @@ testNodes(attentionOps, [
     { ...heads, scale: float(0.4) },
   ),
   microsoft("Attention", [[2, 3, 4], [4, 12], [12]], heads, { outputs: 2 }),
+  // More queries than keys and fewer: the last query sees all keys.
+  microsoft(
+    "MultiHeadAttention",
+    [
+      [2, 2, 4],
+      [2, 4, 4],
+      [2, 4, 6],
+    ],
+    { ...heads, unidirectional: int(1) },
+  ),
   microsoft(
     "MultiHeadAttention",
     [

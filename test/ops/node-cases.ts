@@ -102,7 +102,10 @@ function sampleOf(c: NodeCase): Sample {
       const rest = [...xs];
       const inputs = c.inputs.map((x) => {
         if (specOf(x)) return rest.shift();
-        return isFed(x) ? hidden(b, x.fed) : (x as Tensor | undefined);
+        // Floats are of the inputs' type.
+        const doubles = xs.some((v) => typeOf(v).dtype === "float64");
+        if (isFed(x)) return hidden(b, doubles && x.fed.dtype === "float32" ? asDoubles(x.fed) : x.fed);
+        return x as Tensor | undefined;
       });
       const ys = emitAll(b, c.op, inputs, c.attributes, c);
       const used = ys.filter((y, i) => y && (c.used?.includes(i) ?? true));
@@ -125,6 +128,9 @@ function hidden(b: Builder, t: Tensor): Value {
   });
   return made.outputs[0] as Value;
 }
+
+const asDoubles = ({ data: numbers, dims }: Tensor): Tensor =>
+  tensor("float64", Array.from(numbers as ArrayLike<number>), dims);
 
 function opposite(t: Tensor): Tensor {
   const numbers = Array.from(t.data as ArrayLike<number | bigint>, Number);

@@ -13,6 +13,8 @@ import { data, type NodeCase, node, testNodes } from "./node-cases.ts";
 const [T, B, I, H] = [3, 2, 2, 2];
 const x = [T, B, I];
 const lengths = tensor("int32", [2, 3]);
+/** One sequence is empty: to ONNX Runtime its last state is 0. */
+const someEmpty = tensor("int32", [0, T]);
 const direction = (name: string) => ({ direction: string(name) });
 const hidden = { hidden_size: int(H) };
 const both = { ...hidden, ...direction("bidirectional") };
@@ -40,6 +42,8 @@ testNodes(recurrentOps, [
   lstm([...weights(4), undefined, state(), state(), [1, 3 * H]]),
   lstm([...weights(4, 2), undefined, undefined, undefined, [2, 3 * H]], both),
   lstm([...weights(4, 2), data(lengths), state(2), state(2)], both),
+  lstm([...weights(4), data(someEmpty), state(), state()]),
+  lstm([...weights(4), someEmpty, state(), state()], { ...direction("reverse"), clip: float(0.4) }),
   lstm([...weights(4), lengths], direction("reverse")),
   lstm([...weights(4), tensor("int32", [T, T])]),
   lstm(weights(4), { input_forget: int(1) }),
@@ -63,11 +67,14 @@ testNodes(recurrentOps, [
   gru(weights(3), { linear_before_reset: int(1) }),
   gru([...weights(3), undefined, state()], { linear_before_reset: int(1), ...direction("reverse") }),
   gru([...weights(3, 2), data(lengths), state(2)], both),
+  gru([...weights(3), data(someEmpty), state()]),
   gru([...weights(3, 2), lengths], { ...both, linear_before_reset: int(1) }, 2, 22),
   gru(weights(3).slice(0, 2), { linear_before_reset: int(1) }, 1, 7),
   gru(weights(3), { activations: strings(["Sigmoid", "LeakyRelu"]), activation_alpha: floats([0.2]) }),
   rnn(weights(1)),
   rnn([...weights(1, 2), undefined, state(2)], both),
+  rnn([...weights(1), data(someEmpty), state()]),
+  rnn(weights(1), { activations: strings(["Affine"]) }),
   rnn([...weights(1), data(lengths)], {
     activations: strings(["Affine"]),
     activation_alpha: floats([0.5]),
