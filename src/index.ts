@@ -14,6 +14,7 @@ export type { NeuronProfile } from "./analysis/tap-profile.ts";
 export type { Excitation } from "./analysis/top-samples.ts";
 export type { DType, Shape, Tensor, TensorType } from "./base/tensor.ts";
 export { tensor } from "./base/tensor.ts";
+export type { RoleKind, RoleRow } from "./compile/role-table.ts";
 export { arrayDataset, split, subset } from "./data/array-dataset.ts";
 export type { AugmentOptions } from "./data/augment.ts";
 export type { Dataset, DatasetInput, Labels, SampleBatch } from "./data/dataset.ts";

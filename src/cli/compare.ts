@@ -210,7 +210,14 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
       resume: begun,
       signal: o.signal,
     }),
-    { io: o.io, json: false, quiet: o.json, label: `${row.name}, seed ${seed}`, signal: o.signal },
+    {
+      io: o.io,
+      json: false,
+      quiet: o.json,
+      label: `${row.name}, seed ${seed}`,
+      brief: true,
+      signal: o.signal,
+    },
   );
   if (done.interrupted) return undefined;
   const task = taskOf(row.flags);

@@ -71,7 +71,7 @@ export async function demoCommand(flags: DemoFlags, io: CliIo, recipe = demoReci
           out: folderOf(out, way, seed),
           signal: stopper.signal,
         });
-        const followed = await followRun(events, { io, json, label, signal: stopper.signal });
+        const followed = await followRun(events, { io, json, label, brief: true, signal: stopper.signal });
         if (followed.done.interrupted) return stopped(io, flags);
         done[way.training] = followed.done;
       }

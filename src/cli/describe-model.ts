@@ -3,6 +3,8 @@
 import { DistillError } from "../base/errors.ts";
 import { isFloat, type Shape, type TensorType } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
+import { type RoleRow, roleRows } from "../compile/role-table.ts";
+import { roleEntries } from "../compile/roles.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { modelOrigin } from "../onnx/model-origin.ts";
@@ -36,6 +38,8 @@ export interface ModelDescription {
   readonly parameters: number;
   readonly tensors: number;
   readonly statistics: number;
+  /** Which float constants a training would train, tie, or leave as they are, and why; for a run see --freeze and --train. */
+  readonly roles: readonly RoleRow[];
   /** Samples in the run that showed the shapes. */
   readonly batch: number;
   readonly layers: readonly Layer[];
@@ -125,6 +129,13 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     parameters,
     tensors,
     statistics,
+    roles: roleRows(
+      roleEntries(
+        model,
+        opTable,
+        model.graph.nodes.filter((n) => gradientOf(n) !== "folded"),
+      ),
+    ),
     batch,
     layers,
     taps: tapCandidates(model, { types, known, batch }),

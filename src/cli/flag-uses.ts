@@ -53,6 +53,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   lrFor: "training",
   clipNorm: "training",
   freeze: "training",
+  train: "training",
   init: "training",
   insertBatchnorm: "training",
   batchNorm: "training",

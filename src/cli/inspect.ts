@@ -1,8 +1,10 @@
 // `onnx-distill inspect`: what is in a model, as tables or as JSON.
+
 import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount } from "../base/format.ts";
 import { formatShape } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
+import { roleCells } from "../compile/role-table.ts";
 import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { nodeRuntime } from "../runtime/ort-node.ts";
@@ -70,6 +72,7 @@ function show(m: ModelDescription, all: boolean): string {
     `\ninputs\n${table(m.inputs.map(infoRow))}`,
     `\noutputs\n${table(m.outputs.map(infoRow))}`,
     m.tasks.length > 0 ? `  for --task ${m.tasks.join(", ")}\n` : "",
+    `\nconstants as a training takes them (--freeze and --train overrule)\n${table(roleCells(m.roles, all ? Number.POSITIVE_INFINITY : undefined), [1, 2])}`,
     ...m.notes.map((note) => `\nnote: ${note}\n`),
     layers(m, all),
     taps(m, all),

@@ -76,6 +76,7 @@ export async function openRun(
     noDecay: noDecayOf(flags),
     parameterGroups: parameterGroupsOf(flags),
     freeze: flags.freeze,
+    train: flags.train,
     init: flags.init,
     insertBatchNorm: flags.insertBatchnorm,
     batchNorm: flags.batchNorm,

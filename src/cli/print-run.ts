@@ -2,10 +2,12 @@
 // happened; decides nothing about the run.
 import { formatCount, formatNumber, isFiniteNumber, type MaybeNumber } from "../base/format.ts";
 import { formatShape } from "../base/tensor.ts";
+import { roleCells } from "../compile/role-table.ts";
 import { formatMetric, type MetricKey, type Metrics, metricKeys, metricSpecs } from "../tasks/index.ts";
 import type { CompiledEvent, DistillEvent } from "../train/events.ts";
 import type { CliIo } from "./io.ts";
 import { createProgress, type Progress } from "./progress.ts";
+import { table } from "./table.ts";
 
 export type DoneEvent = Extract<DistillEvent, { type: "done" }>;
 type StartEvent = Extract<DistillEvent, { type: "start" }>;
@@ -15,6 +17,8 @@ export interface FollowOptions {
   readonly json: boolean;
   /** Neither lines nor JSON. */
   readonly quiet?: boolean;
+  /** Without the table of what is trained: of a run that follows others of the same student. */
+  readonly brief?: boolean;
   /** What is trained, e.g. "student"; stands in every JSON line as `run` where given. */
   readonly label?: string;
   /** Called once the run folder is there and before the first step. */
@@ -59,6 +63,7 @@ export async function followRun(
           start = event;
           o.onStart?.(event);
           say(startLine(label, event));
+          if (!o.brief) for (const line of roleLines(event)) say(line);
           for (const note of event.notes) say(`note: ${note}`);
           break;
         case "teacher":
@@ -97,6 +102,10 @@ export async function followRun(
     close(done ? undefined : "");
   }
   return { done: done as DoneEvent, checkpoint };
+}
+
+function roleLines({ roles }: StartEvent): string[] {
+  return table(roleCells(roles), [1, 2]).trimEnd().split("\n");
 }
 
 function startLine(label: string, e: StartEvent): string {

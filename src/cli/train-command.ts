@@ -156,6 +156,13 @@ export function addTrainingOptions(command: Command): void {
       ),
     )
     .addOption(
+      option(
+        "--train <pattern>",
+        "constants that are trained although they were not taken for learned ones (inspect lists them); may be repeated",
+        several,
+      ),
+    )
+    .addOption(
       choice(
         "--init <how>",
         "keep: the student's weights as they are; otherwise fresh ones, except for frozen ones (default: keep)",

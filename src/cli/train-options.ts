@@ -33,6 +33,7 @@ export interface TrainFlags extends StrategyFlags, ParameterGroupFlags {
   decay?: boolean | string[];
   clipNorm?: number;
   freeze?: string[];
+  train?: string[];
   init?: WeightInit;
   insertBatchnorm?: boolean;
   batchNorm?: "train" | "frozen";

@@ -47,6 +47,8 @@ export interface CompileOptions extends GroupOptions {
   /** Global L2 norm that gradients are clipped to. */
   readonly clipNorm?: number | undefined;
   readonly freeze: readonly string[];
+  /** Constants that are trained whatever their role. */
+  readonly train?: readonly string[] | undefined;
   /** false: BatchNormalization keeps its running statistics and uses them. */
   readonly trainStatistics: boolean;
   readonly target: Target;

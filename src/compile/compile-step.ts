@@ -20,6 +20,7 @@ import { type DropoutMask, emitStudent } from "./emit-student.ts";
 import type { Front } from "./front.ts";
 import { auxiliarySettings, type ParameterGroup } from "./parameter-groups.ts";
 import { planStep, type StepPlan, withoutTraining } from "./plan-step.ts";
+import type { ConstantEntry } from "./role-table.ts";
 import { type Pack, packTensors } from "./state.ts";
 import { addOutput, names, slotKey, studentName, vector } from "./step-names.ts";
 
@@ -54,6 +55,8 @@ export interface CompiledStep {
   readonly batchAxis: BatchAxis;
   /** Constants that may be weights but are not trained, because the loss does not move them; and where the gradient ends. */
   readonly unmoved: ReadonlyMap<string, Node | undefined>;
+  /** Every float constant that the loss depends on: trained, fixed or statistics, and why. */
+  readonly constants: readonly ConstantEntry[];
   /** First values of all state, by key. */
   readonly initial: ReadonlyMap<string, Float32Array>;
 }
@@ -111,6 +114,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     logitsShape: plan.logitsShape,
     batchAxis: plan.batchAxis,
     unmoved,
+    constants: plan.roles.entries,
     initial: firstState(plan, trained, [...parameters, ...variables]),
   };
 }

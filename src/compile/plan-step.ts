@@ -58,7 +58,7 @@ export function planStep(o: CompileOptions): StepPlan {
   });
   const values = [logits, ...tapValues];
   const path = pathTo(o.student, values, o.known);
-  const roles = rolesOf(o.student, opTable, path, { freeze: o.freeze, known: o.known });
+  const roles = rolesOf(o.student, opTable, path, o);
   const statistics = o.trainStatistics ? roles.statistics : [];
   const front = frontOf(o.student, {
     ...{ table: opTable, path, wanted: values, known: o.known },
@@ -81,7 +81,10 @@ export function planStep(o: CompileOptions): StepPlan {
 /** The plan in which constants of those names are not trained. */
 export function withoutTraining(plan: StepPlan, names: Pick<ReadonlySet<string>, "has">): StepPlan {
   const trained = plan.roles.trained.filter((v) => !names.has(v.name));
-  return withRoles(plan, { ...plan.roles, trained });
+  const entries = plan.roles.entries.map((e) =>
+    names.has(e.name) ? { ...e, role: "fixed" as const, reason: "the loss has no gradient for it" } : e,
+  );
+  return withRoles(plan, { ...plan.roles, trained, entries });
 }
 
 /** Where a step need not look past: what is known, and what it is fed. */

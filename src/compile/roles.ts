@@ -1,43 +1,97 @@
-// Which constants of a student are trained, which are running statistics, and which stay as they are.
-import { DistillError, didYouMean } from "../base/errors.ts";
+// Which constants of a student are trained, which are running statistics, and which stay as they are; and why.
+import { DistillError } from "../base/errors.ts";
 import { isFloat8, isLowBits } from "../base/low-bits.ts";
 import type { Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
+import { originalName } from "../onnx/model-origin.ts";
 import type { OpTable } from "../ops/builder.ts";
-import { constantRoles } from "../ops/constant-roles.ts";
+import { type ConstantRole, constantRoles } from "../ops/constant-roles.ts";
+import { fitting, namePatterns } from "./name-patterns.ts";
+import { type ConstantEntry, entryOf } from "./role-table.ts";
 
 export interface Roles {
   readonly trained: readonly Value[];
   readonly statistics: ReadonlySet<Value>;
+  /** Every float constant that the loss depends on, with its role and why it has it. */
+  readonly entries: readonly ConstantEntry[];
 }
 
-export interface RoleOptions {
-  /** Patterns (`*` any characters) of names that are not trained. */
+/** Patterns (`*` any characters) of names of constants. */
+export interface Chosen {
+  /** What is not trained. */
   readonly freeze: readonly string[];
-  /** Values that follow from shapes and constants alone. */
-  readonly known: ReadonlyMap<Value, Tensor>;
+  /** What is trained, whatever its role. */
+  readonly train?: readonly string[] | undefined;
 }
 
-/** Trained: float constants that the wanted outputs depend on and that hold learned numbers, unless frozen. */
-export function rolesOf(model: Model, table: OpTable, path: readonly Node[], options: RoleOptions): Roles {
-  const frozen = frozenNames(options.freeze, model);
-  const roles = constantRoles(model, table, path);
+/**
+ * Trained: float constants that the wanted outputs depend on and that hold learned numbers (see `constantRoles`), without those
+ * that `freeze` names, and with those that `train` names. Where both name one, the more specific counts: an exact name
+ * before a pattern, of two patterns the one with more characters that are not `*`.
+ *
+ * @throws E_NAME for a pattern that fits no constant; E_OPTION where `freeze` and `train` name one constant with equal right,
+ * or `train` names running statistics; E_MODEL for a trained constant that is not float32.
+ */
+export function rolesOf(model: Model, table: OpTable, path: readonly Node[], chosen: Chosen): Roles {
+  const choice = choose(model, chosen);
   const trained: Value[] = [];
   const statistics = new Set<Value>();
-  for (const [x, role] of roles) {
-    if (role === "statistics") statistics.add(x);
-    if (role === "statistics" || frozen(x.name)) continue;
-    const { dtype } = model.graph.constants.get(x) as Tensor;
-    if (dtype !== "float32")
+  const entries: ConstantEntry[] = [];
+  for (const [x, natural] of constantRoles(model, table, path)) {
+    const role = choice(x.name, natural);
+    const tensor = model.graph.constants.get(x) as Tensor;
+    entries.push(entryOf(x.name, tensor, role));
+    if (role.kind === "statistics") statistics.add(x);
+    if (role.kind !== "parameter") continue;
+    if (tensor.dtype !== "float32")
       throw new DistillError(
         "E_MODEL",
-        `${model.source}: weight "${x.name}"${usedBy(x, path)} is ${dtype}; training needs float32: convert the student, or freeze it with --freeze '${x.name}'`,
+        `${model.source}: weight "${x.name}"${usedBy(x, path)} is ${tensor.dtype}; training needs float32: convert the student, or freeze it with --freeze '${x.name}'`,
       );
     trained.push(x);
   }
-  return { trained, statistics };
+  return { trained, statistics, entries };
 }
+
+/** The roles as they are without a user's choice, as entries. */
+export function roleEntries(model: Model, table: OpTable, path: readonly Node[]): ConstantEntry[] {
+  return [...constantRoles(model, table, path)].map(([x, role]) =>
+    entryOf(x.name, model.graph.constants.get(x) as Tensor, role),
+  );
+}
+
+/** The role that a constant has after what the user chose. Errors: as `rolesOf`. */
+function choose(
+  model: Model,
+  { freeze, train = [] }: Chosen,
+): (name: string, role: ConstantRole) => ConstantRole {
+  const names = namesOf(model);
+  const frozen = namePatterns("--freeze", freeze, names, model.source);
+  const wanted = namePatterns("--train", train, names, model.source);
+  return (name, role) => {
+    const known = [name, originalName(model, name)];
+    const [off, on] = [fitting(frozen, known), fitting(wanted, known)];
+    if (off && on && off.specific === on.specific)
+      throw new DistillError(
+        "E_OPTION",
+        `${model.source}: --freeze '${off.pattern}' and --train '${on.pattern}' both name "${name}"; leave one of them out`,
+      );
+    if (on && (!off || on.specific > off.specific)) {
+      if (role.kind === "parameter") return role;
+      if (role.kind === "statistics")
+        throw new DistillError(
+          "E_OPTION",
+          `${model.source}: --train '${on.pattern}' names "${name}", which holds running statistics: these follow the data, no gradient moves them; leave it out`,
+        );
+      return { kind: "parameter", reason: `--train '${on.pattern}'` };
+    }
+    return off && role.kind === "parameter" ? { kind: "fixed", reason: `--freeze '${off.pattern}'` } : role;
+  };
+}
+
+/** The names that patterns may fit: of constants, and of those that the file holds merged into one. */
+const namesOf = (model: Model): string[] => [...model.graph.constants.keys()].map((v) => v.name);
 
 /** Weights that were quantised already, and where the first is used; undefined if there are none. */
 export function describeQuantised(model: Model): string | undefined {
@@ -63,22 +117,8 @@ function usedBy(x: Value, path: readonly Node[]): string {
   return node ? ` of ${node.op} at node "${node.name}"` : "";
 }
 
-/** Whether one of the patterns (`*` any characters) fits a name; E_NAME for a pattern that fits no constant of the model. */
-export function frozenNames(patterns: readonly string[], model: Model): (name: string) => boolean {
-  const names = [...model.graph.constants.keys()].map((v) => v.name);
-  const tests = patterns.map((pattern) => {
-    const test = new RegExp(
-      `^${pattern
-        .split("*")
-        .map((s) => s.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-        .join(".*")}$`,
-    );
-    if (!names.some((n) => test.test(n)))
-      throw new DistillError(
-        "E_NAME",
-        `--freeze '${pattern}' matches no weight of ${model.source}.${didYouMean(pattern.replaceAll("*", ""), names)}`,
-      );
-    return test;
-  });
-  return (name) => tests.some((t) => t.test(name));
+/** Whether a constant of that name stays as it is by the user's choice. Errors: E_NAME as `rolesOf`. */
+export function frozenNames(chosen: Chosen, model: Model): (name: string) => boolean {
+  const choice = choose(model, chosen);
+  return (name) => choice(name, { kind: "parameter", reason: "" }).kind === "fixed";
 }

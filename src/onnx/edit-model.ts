@@ -150,6 +150,7 @@ function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Pr
       return bytes;
     },
     ...(provenance && { provenance }),
+    separated: originOf(like).separated ?? [],
   };
   const external = (location: string) => like.externalFiles.find((f) => f.path === location) as ExternalFile;
   return buildModel(origin, like.source, external);

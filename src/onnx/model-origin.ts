@@ -19,5 +19,10 @@ export function modelOrigin(model: Model): ModelOrigin {
  * exporter leaves scales and biases that were never trained. Weights of them are written back as initialisers of their own.
  */
 export function separatedConstants(model: Model): readonly string[] {
-  return originOf(model).separated ?? [];
+  return originOf(model).separated?.map((c) => c.name) ?? [];
+}
+
+/** The file's own name for a constant whose name was invented when it was separated; otherwise the name itself. */
+export function originalName(model: Model, name: string): string {
+  return originOf(model).separated?.find((c) => c.name === name && c.invented)?.of ?? name;
 }

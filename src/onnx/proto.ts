@@ -14,6 +14,7 @@ import { DistillError } from "../base/errors.ts";
 import { isLowBits } from "../base/low-bits.ts";
 import type { DType } from "../base/tensor.ts";
 import type { Model } from "./model.ts";
+import type { SeparatedCopy } from "./separate-constants.ts";
 
 /** Where a constant's elements lie in a file: in an initialiser, or in an attribute of a node, call or function. */
 export type Place = TensorProto | AttributeProto;
@@ -27,8 +28,8 @@ export interface Origin {
   /** The message of the file; default `proto`. */
   readonly file?: ModelProto;
   readonly provenance?: Provenance;
-  /** See separate-constants.ts; of a model as it was read. */
-  readonly separated?: readonly string[];
+  /** See separate-constants.ts. */
+  readonly separated?: readonly SeparatedCopy[];
 }
 
 /** Where in the file that is which was written out in the main graph. */

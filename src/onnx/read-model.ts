@@ -132,8 +132,8 @@ export function buildModel(
   };
   try {
     // What comes straight from a file; an edited model was separated when it was read.
-    const { proto, names: separated } = origin.file
-      ? { proto: origin.proto, names: [] }
+    const { proto, copies: separated } = origin.file
+      ? { proto: origin.proto, copies: origin.separated ?? [] }
       : separateConstants(origin.proto, (t) => decodeTensor(t, `initialiser "${t.name}"`, external));
     const { file = proto, provenance = { places: new Map(), originals: new Map() } } = origin;
     const shown = inlined({ proto, provenance }, condition);

@@ -8,8 +8,16 @@ import { domainOf, dtypeOf, shallow } from "./proto.ts";
 
 export interface Separated {
   readonly proto: ModelProto;
-  /** Names of the constants that are of their own again. */
-  readonly names: readonly string[];
+  /** The constants that are of their own again, in order. */
+  readonly copies: readonly SeparatedCopy[];
+}
+
+export interface SeparatedCopy {
+  readonly name: string;
+  /** The initialiser of the file that holds its numbers. */
+  readonly of: string;
+  /** The name stands in no file: it was made here. */
+  readonly invented: boolean;
 }
 
 /**
@@ -25,10 +33,10 @@ export function separateConstants(
   const original = proto.graph as GraphProto;
   const constants = new Map(original.initializer.map((t) => [t.name, t]));
   const uniform = uniformity(constants, decode);
-  const added: [string, string][] = [];
-  const add = (name: string, from: string): void => {
+  const added: SeparatedCopy[] = [];
+  const add = (name: string, from: string, invented: boolean): void => {
     constants.set(name, Object.assign(shallow(constants.get(from) as TensorProto), { name }));
-    added.push([name, from]);
+    added.push({ name, of: added.find((c) => c.name === from)?.of ?? from, invented });
   };
 
   const outputs = new Set(original.output.map((o) => o.name));
@@ -36,7 +44,7 @@ export function separateConstants(
     const [from = "", name = ""] = [node.input[0], node.output[0]];
     if (node.opType !== "Identity" || domainOf(node.domain) !== "" || outputs.has(name)) return true;
     if (!uniform(from)) return true;
-    add(name, from);
+    add(name, from, false);
     return false;
   });
 
@@ -56,30 +64,30 @@ export function separateConstants(
         for (const key of keys) layerWith.set(key, layer);
       }
       const as = layers[layer] as string;
-      if (as !== name && !constants.has(as)) add(as, name);
+      if (as !== name && !constants.has(as)) add(as, name, true);
       (renamed[index] as string[])[slot] = as;
     }
   }
 
-  if (added.length === 0) return { proto, names: [] };
+  if (added.length === 0) return { proto, copies: [] };
   const g = shallow(original);
   g.node = nodes.map((node, i) => {
     const input = renamed[i] as string[];
     return input.every((n, slot) => n === node.input[slot]) ? node : Object.assign(shallow(node), { input });
   });
-  g.initializer = [...original.initializer, ...added.map(([name]) => constants.get(name) as TensorProto)];
+  g.initializer = [...original.initializer, ...added.map(({ name }) => constants.get(name) as TensorProto)];
   // Before IR version 4 every initialiser is among the inputs too.
   const inputs = new Map(original.input.map((v) => [v.name, v]));
   g.input = [
     ...original.input,
-    ...added.flatMap(([name, from]) => {
-      const declared = inputs.get(from);
+    ...added.flatMap(({ name, of }) => {
+      const declared = inputs.get(of);
       return declared ? [Object.assign(shallow(declared), { name })] : [];
     }),
   ];
   const copy = shallow(proto);
   copy.graph = g;
-  return { proto: copy, names: added.map(([name]) => name) };
+  return { proto: copy, copies: added };
 }
 
 /** Whether a name is that of a float initialiser with equal elements; larger ones are not looked into. */

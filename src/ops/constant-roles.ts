@@ -1,19 +1,46 @@
-// What the constants of a model are for: learned numbers, running statistics, or numbers of the architecture.
+// What the constants of a model are for: learned numbers, running statistics, or numbers that stay; and why.
 import { type DType, isFloat, sizeOf, type Tensor, type TensorData } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
+import { type GraphSignature, graphSignature, type SignatureEntry } from "../onnx/graph-signature.ts";
 import type { Model } from "../onnx/model.ts";
+import { modelOrigin, originalName } from "../onnx/model-origin.ts";
 import { beginningOf } from "../onnx/tensor-proto.ts";
 import { type OpTable, tableKey } from "./builder.ts";
+import {
+  expands,
+  isArithmetic,
+  isBias,
+  isLearnedName,
+  isLinear,
+  isLiteralName,
+  isModuleName,
+  isNormalisationName,
+  isOwnStatistics,
+  literalSlot,
+  Neighbourhood,
+  othersOf,
+  type Use,
+  usesByValue,
+} from "./constant-uses.ts";
 import { fixedSlotsOf } from "./define.ts";
+import { isPositionTable } from "./position-table.ts";
 
-export type ConstantRole = "parameter" | "statistics";
+export interface ConstantRole {
+  /** Learned by descent; moved by a normalisation while it is trained; or neither. */
+  readonly kind: "parameter" | "statistics" | "fixed";
+  /** In a few words, without the constant's name. */
+  readonly reason: string;
+}
 
 /**
- * The role of each constant that the nodes take, of an element type that `counts`. Left out, as numbers of the architecture:
- * - one-element constants (an epsilon, a divisor), unless they lie in a slot that the op declares to hold weights;
- * - what lies in a slot that the op declares fixed (scales of a Resize);
- * - what comes from a Constant node, where the file's weights are initialisers (a window, a mean image);
- * - additive masks: zeros and numbers of -50 and below, which a softmax takes for minus infinity.
+ * The role of each constant that the nodes take, of an element type that `counts`. In this order:
+ *
+ * 1. Slots that the op declares to hold running statistics, or to be no weight (scales of a Resize).
+ * 2. The file's graph signature (`graphSignature`): PARAMETER is learned, BUFFER and CONSTANT_TENSOR stay. What the
+ *    exporter computed itself is in neither: learned in a weight's place or where it was computed from a parameter.
+ * 3. Without a signature: additive masks, Constant nodes of files whose weights are initialisers, what shifts or scales the
+ *    input before any learned weight, and tables of sines and cosines stay; one number alone stays where the graph shows
+ *    it to be a literal (`literalSlot`, `Neighbourhood.literal`, `isLiteralName`); the rest is learned.
  */
 export function constantRoles(
   model: Model,
@@ -21,27 +48,197 @@ export function constantRoles(
   nodes: readonly Node[],
   counts: (dtype: DType) => boolean = isFloat,
 ): Map<Value, ConstantRole> {
-  const { constants } = model.graph;
-  const roles = new Map<Value, ConstantRole>();
-  const fixed = new Set<Value>();
-  const isWeight = (tensor: Tensor): boolean => counts(tensor.dtype) && sizeOf(tensor.dims) > 1;
-  const hasInitialisers = [...constants].some(([x, t]) => !model.constantNodes.has(x) && isWeight(t));
-  const mayBeWeight = (x: Value, tensor: Tensor): boolean =>
-    !(hasInitialisers && model.constantNodes.has(x)) && !isMask(tensor);
-  for (const node of nodes) {
-    const definition = table.get(tableKey(node.op, node.domain));
-    const fixedSlots = fixedSlotsOf(definition, node, (x) => constants.get(x));
-    node.inputs.forEach((x, i) => {
-      const tensor = x && constants.get(x);
-      if (!x || !tensor || !counts(tensor.dtype) || roles.get(x) === "statistics") return;
-      if (definition?.statistics?.includes(i)) roles.set(x, "statistics");
-      else if (fixedSlots.includes(i)) fixed.add(x);
-      else if ((isWeight(tensor) || definition?.weights?.includes(i)) && mayBeWeight(x, tensor))
-        roles.set(x, "parameter");
-    });
-  }
-  for (const x of fixed) if (roles.get(x) === "parameter") roles.delete(x);
+  const roles = new Roles(model, table, nodes, counts).decide();
+  const learned = [...roles.values()].some((r) => r.kind === "parameter");
+  if (!learned)
+    for (const [x, role] of roles)
+      if (role === onInput) roles.set(x, parameter("there is no other weight to learn"));
   return roles;
+}
+
+const parameter = (reason: string): ConstantRole => ({ kind: "parameter", reason });
+const fixed = (reason: string): ConstantRole => ({ kind: "fixed", reason });
+const onInput = fixed("shifts or scales the input before any learned weight");
+const ownOfExporter = fixed("made by the exporter: not in the file's graph signature");
+
+class Roles {
+  readonly #model: Model;
+  readonly #table: OpTable;
+  readonly #nodes: readonly Node[];
+  readonly #counts: (dtype: DType) => boolean;
+  readonly #constants: ReadonlyMap<Value, Tensor>;
+  readonly #uses: ReadonlyMap<Value, readonly Use[]>;
+  readonly #signature: GraphSignature | undefined;
+  /** Absent parameters that no operation of the file names: what was computed from them was folded away. */
+  readonly #unclaimed: readonly SignatureEntry[];
+  /** Whether the file keeps weights as initialisers, so that a Constant node is none. */
+  readonly #initialisers: boolean;
+  readonly #torchScript: boolean;
+  readonly #neighbourhood: Neighbourhood;
+  /** Values that depend on something learned. */
+  readonly #touched = new Set<Value>();
+  /** Values that were normalised by statistics of the sample itself, and what follows from them. */
+  readonly #normal = new Set<Value>();
+
+  constructor(model: Model, table: OpTable, nodes: readonly Node[], counts: (dtype: DType) => boolean) {
+    this.#model = model;
+    this.#table = table;
+    this.#nodes = nodes;
+    this.#counts = counts;
+    this.#constants = model.graph.constants;
+    this.#uses = usesByValue(nodes);
+    this.#signature = graphSignature(model);
+    const claimed = new Set(nodes.flatMap((n) => this.#operation(n)?.takes ?? []));
+    this.#unclaimed = [...(this.#signature?.absent ?? [])].filter((e) => !claimed.has(e));
+    this.#initialisers = [...this.#constants].some(
+      ([x, t]) => !model.constantNodes.has(x) && counts(t.dtype) && sizeOf(t.dims) > 1,
+    );
+    this.#torchScript =
+      /^pytorch/i.test(modelOrigin(model).producer) && nodes.some((n) => n.name.startsWith("/"));
+    this.#neighbourhood = new Neighbourhood(model);
+  }
+
+  decide(): Map<Value, ConstantRole> {
+    const roles = new Map<Value, ConstantRole>();
+    for (const node of this.#nodes) {
+      node.inputs.forEach((x, slot) => {
+        const tensor = x && this.#constants.get(x);
+        if (!x || !tensor || roles.has(x) || !this.#counts(tensor.dtype)) return;
+        roles.set(x, this.#roleOf(x, tensor, { node, slot }));
+      });
+      const touched = node.inputs.some(
+        (x) => x && (this.#touched.has(x) || roles.get(x)?.kind === "parameter"),
+      );
+      const normal =
+        node.inputs.some((x) => x && this.#normal.has(x)) || isOwnStatistics(node, this.#constants);
+      for (const y of node.outputs) {
+        if (y && touched) this.#touched.add(y);
+        if (y && normal) this.#normal.add(y);
+      }
+    }
+    return roles;
+  }
+
+  #roleOf(x: Value, tensor: Tensor, first: Use): ConstantRole {
+    const uses = this.#uses.get(x) as readonly Use[];
+    const statistics = uses.find((use) => this.#declares(use, "statistics"));
+    if (statistics) return { kind: "statistics", reason: `running statistics of ${statistics.node.op}` };
+    const slot = uses.find((use) =>
+      fixedSlotsOf(this.#definition(use.node), use.node, (v) => this.#constants.get(v)).includes(use.slot),
+    );
+    if (slot) return fixed(`${slot.node.op} takes no weight there`);
+    const entry = this.#signature?.entry(originalName(this.#model, x.name));
+    if (entry && !this.#isSomethingElse(entry, tensor, uses))
+      return entry.kind === "PARAMETER"
+        ? parameter("PARAMETER in the file's graph signature")
+        : fixed(`${entry.kind} in the file's graph signature`);
+    const weight = uses.find((use) => this.#declares(use, "weights"));
+    const lone = sizeOf(tensor.dims) === 1;
+    if (isMask(tensor)) return fixed("a mask that is added before a softmax");
+    if (this.#signature?.absent.size === 0) return ownOfExporter;
+    if (this.#signature && uses.some((use) => this.#operation(use.node)))
+      return this.#exporterMade(tensor, uses, weight);
+    if (this.#initialisers && this.#model.constantNodes.has(x))
+      return fixed("a Constant node, where the weights are initialisers");
+    if (weight) return parameter(`a weight of ${weight.node.op}`);
+    if (this.#scalesInput(x, tensor, first)) return onInput;
+    const bias = uses.find((use) => isBias(use, tensor, this.#constants));
+    if (bias) return parameter("a bias behind a layer");
+    if (lone) return this.#lone(x, tensor, uses);
+    if (uses.some(({ node: { op }, slot: at }) => op === "Gather" && at === 0) || uses.some(isArithmetic))
+      if (isPositionTable(tensor)) return fixed("a table of sines and cosines");
+    return parameter(isLinear(first) ? `a weight of ${first.node.op}` : `learned, taken by ${first.node.op}`);
+  }
+
+  /** One number alone, in a file that does not say what it is. */
+  #lone(x: Value, tensor: Tensor, uses: readonly Use[]): ConstantRole {
+    if (!this.#initialisers) return fixed("one number alone, where the weights are Constant nodes");
+    const value = Number(tensor.data[0]);
+    if (isLiteralName(x.name)) return fixed("a number that the exporter named as its own");
+    if (!isModuleName(x.name, this.#torchScript) && !isLearnedName(x.name))
+      for (const use of uses) {
+        const literal = literalSlot(use) ?? this.#neighbourhood.literal(use, value);
+        if (literal !== undefined) return fixed(literal);
+      }
+    return parameter(`one learned number, taken by ${uses[0]?.node.op}`);
+  }
+
+  /** In a file with a signature that does not name it: the exporter's own, or computed from what the signature names. */
+  #exporterMade(tensor: Tensor, uses: readonly Use[], weight: Use | undefined): ConstantRole {
+    const takes = uses.flatMap(({ node }) => this.#operation(node)?.takes ?? []);
+    const parameters = takes.filter((e) => e.kind === "PARAMETER");
+    const absent = parameters.filter((e) => this.#signature?.absent.has(e));
+    const computed = parameter("computed by the exporter from parameters");
+    const layer = uses.find(isLinear) ?? (weight && !isNormal(tensor) ? weight : undefined);
+    if (layer) {
+      if (absent.length > 0) return computed;
+      if (takes.length > 0 && parameters.length === 0) return ownOfExporter;
+      return parameter(`a weight of ${layer.node.op}`);
+    }
+    const bias = uses.some((use) => isBias(use, tensor, this.#constants));
+    if (bias && parameters.length > 0) return computed;
+    if (sizeOf(tensor.dims) === 1) {
+      const value = Number(tensor.data[0]);
+      const literal = uses.some(
+        (use) => literalSlot(use) !== undefined || this.#neighbourhood.literal(use, value) !== undefined,
+      );
+      const inside = this.#foldedInto(uses);
+      return literal || inside.length === 0 ? ownOfExporter : computed;
+    }
+    if (absent.length > 0) return computed;
+    const folded = this.#foldedInto(uses);
+    return folded.length > 0 && !isPositionTable(tensor) ? computed : ownOfExporter;
+  }
+
+  /**
+   * The exporter merges constants of equal value under one of their names: ones and zeros that it made itself carry that of a
+   * parameter then. They lie where a normalisation takes no parameter at all.
+   */
+  #isSomethingElse({ kind }: SignatureEntry, tensor: Tensor, uses: readonly Use[]): boolean {
+    const operations = uses.map(({ node }) => this.#operation(node));
+    return (
+      kind === "PARAMETER" &&
+      uses.every((use) => this.#declares(use, "weights") && !isLinear(use)) &&
+      operations.every((o) => o && !o.takes.some((e) => e.kind === "PARAMETER")) &&
+      isNormal(tensor)
+    );
+  }
+
+  /** Unclaimed parameters of the modules whose operations take the constant, or of modules within these. */
+  #foldedInto(uses: readonly Use[]): SignatureEntry[] {
+    const modules = uses.flatMap(({ node }) => this.#operation(node)?.module ?? []);
+    return this.#unclaimed.filter((e) =>
+      modules.some((m) => (m === "" ? !e.target.includes(".") : e.target.startsWith(`${m}.`))),
+    );
+  }
+
+  /**
+   * Whether it normalises the input: nothing learned and no statistics of the sample itself (behind those lies a learned scale)
+   * come before it, and it makes no new axis out of each number (as the embedding of a column does).
+   */
+  #scalesInput(x: Value, tensor: Tensor, first: Use): boolean {
+    if (!isArithmetic(first) || isLearnedName(x.name)) return false;
+    const others = othersOf(first);
+    if (others.some((v) => this.#constants.has(v) || this.#touched.has(v))) return false;
+    return isNormalisationName(x.name) || !others.some((v) => this.#normal.has(v) || expands(v, tensor));
+  }
+
+  #operation(node: Node) {
+    const y = node.outputs.find((v) => v !== undefined);
+    return y && this.#signature?.operation(y.name);
+  }
+
+  #definition = (node: Node) => this.#table.get(tableKey(node.op, node.domain));
+
+  #declares({ node, slot }: Use, what: "statistics" | "weights"): boolean {
+    return this.#definition(node)?.[what]?.includes(slot) === true;
+  }
+}
+
+/** Ones, or zeros: what a normalisation without learned scale and offset is written with. */
+function isNormal(tensor: Tensor): boolean {
+  const first = Number(beginningOf(tensor, 1)[0]);
+  return (first === 0 || first === 1) && tensor.data.every((v) => Number(v) === first);
 }
 
 /** Zeros and numbers far below, both there. A large teacher's weights are not read from their file for it. */

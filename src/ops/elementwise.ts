@@ -228,6 +228,7 @@ const castLike = defineOp({
  */
 const clip = defineOp({
   op: "Clip",
+  fixed: [1, 2],
   versions: [6, 11, 12, 13],
   emit: ({ b, x, has, attr, version }) => {
     const bound = (name: string, i: number): Value | undefined => {
@@ -267,6 +268,7 @@ const dropout = defineOp({
   op: "Dropout",
   versions: [7, 10, 12, 13, 22],
   random: true,
+  fixed: [1],
   composed: true,
   emit: ({ b, x, has, numbers, attr, version, node, hooks, where }) => {
     const given = version >= 12 ? (has(1) ? numbers(1)[0] : undefined) : attr.float("ratio", 0.5);

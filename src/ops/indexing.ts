@@ -216,7 +216,7 @@ const scatterND = defineOp({
 const oneHot = defineOp({
   op: "OneHot",
   versions: [9, 11, 28],
-  fixed: [2],
+  fixed: [1, 2],
   composed: true,
   emit: oneOutput((c) => {
     const { b } = c;

@@ -14,6 +14,7 @@ const modes = ["constant", "reflect", "edge", "wrap"];
 export const pad = defineOp({
   op: "Pad",
   versions: [2, 11, 13, 18, 19, 21, 23, 24, 25],
+  fixed: [2],
   emit: oneOutput((c) => {
     const x = c.x(0);
     const { before, after } = givenPads(c);

@@ -22,6 +22,7 @@ export interface FreshWeightsOptions {
   readonly init: Exclude<WeightInit, "keep">;
   readonly seed: number;
   readonly freeze: readonly string[];
+  readonly train?: readonly string[] | undefined;
   /** The values that are trained for. */
   readonly wanted: readonly Value[];
   readonly known: ReadonlyMap<Value, Tensor>;
@@ -45,8 +46,8 @@ export interface FreshWeights {
  */
 export function freshWeights(model: Model, o: FreshWeightsOptions): FreshWeights {
   const path = pathTo(model, o.wanted, o.known);
-  const { trained, statistics } = rolesOf(model, opTable, path, { freeze: o.freeze, known: o.known });
-  const frozen = frozenNames(o.freeze, model);
+  const { trained, statistics } = rolesOf(model, opTable, path, o);
+  const frozen = frozenNames(o, model);
   const fills = fillsOf(model, path);
   const values = new Map<string, Tensor>();
   const kept: string[] = [];

@@ -40,6 +40,7 @@ export interface PrepareStudentOptions {
   /** Of fresh weights; default 0. */
   readonly seed?: number | undefined;
   readonly freeze?: readonly string[] | undefined;
+  readonly train?: readonly string[] | undefined;
   readonly insertBatchNorm?: boolean | undefined;
 }
 
@@ -80,9 +81,9 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
   );
   const { known } = batched.observation;
 
-  const { init = "keep", seed = 0, freeze = [] } = o;
+  const { init = "keep", seed = 0, freeze = [], train = [] } = o;
   const fresh =
-    init === "keep" ? undefined : freshWeights(batched.model, { init, seed, freeze, wanted, known });
+    init === "keep" ? undefined : freshWeights(batched.model, { init, seed, freeze, train, wanted, known });
   if (fresh) notes.push(describeFresh(fresh, init, seed));
 
   if (!o.insertBatchNorm) notes.push(describeBareConvolutions(bareConvolutions(batched.model)));
@@ -93,7 +94,7 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
       own,
       logits: wanted[0] as Value,
       path: pathTo(batched.model, wanted, known),
-      frozen: frozenNames(freeze, batched.model),
+      frozen: frozenNames({ freeze, train }, batched.model),
       feeds: fresh ? undefined : o.feeds,
     }));
   if (inserted) notes.push(describeInserted(inserted, fresh === undefined));

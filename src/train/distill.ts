@@ -1,6 +1,7 @@
 // The training loop: teacher + student + data + strategy -> events, and a better student. Supervised training is the same
 // loop without a teacher. Its phases have files of their own: prepare-run, teacher-answers, train-step, evaluate-run.
 
+import { roleRows } from "../compile/role-table.ts";
 import { continueRun } from "./continued-run.ts";
 import { BestStudent, evaluateTeacher, evaluationEvent } from "./evaluate-run.ts";
 import type { DistillEvent } from "./events.ts";
@@ -58,6 +59,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       resumedAt: step,
       parameters: modelSize(student.own).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
+      roles: roleRows(compiled.constants),
       taps: prepared.taps,
       notes: [...notes, ...prepared.notes, ...answers.notes, ...loaded.notes],
     };

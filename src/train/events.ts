@@ -1,4 +1,5 @@
 // What a training run tells while it goes.
+import type { RoleRow } from "../compile/role-table.ts";
 import type { Metrics } from "./evaluate.ts";
 import type { FormedTap } from "./taps.ts";
 
@@ -24,6 +25,11 @@ export type DistillEvent =
       readonly resumedAt: number;
       readonly parameters: number;
       readonly trained: number;
+      /**
+       * The student's float constants that the loss depends on: which are trained, tied to another, running statistics, or
+       * fixed, one row per role and reason.
+       */
+      readonly roles: readonly RoleRow[];
       /** What is compared, and in which form. */
       readonly taps: readonly FormedTap[];
       /** Remarks that the user should see: samples left over, what is cached. */

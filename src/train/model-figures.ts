@@ -8,7 +8,7 @@ import { type ConstantRole, constantRoles } from "../ops/constant-roles.ts";
 import { opTable } from "../ops/index.ts";
 
 export interface ModelSize {
-  /** Learned numbers: float and 8-bit constants, without running statistics and lone numbers (an epsilon, a scale). */
+  /** Learned numbers: float and 8-bit constants, without running statistics and what stays as it is (see `constantRoles`). */
   readonly parameters: number;
   /** Constants that hold them. */
   readonly tensors: number;
@@ -19,7 +19,7 @@ export interface ModelSize {
 }
 
 /**
- * Sizes of a model. A constant of one element is counted where it lies in a slot that its op declares to hold weights.
+ * Sizes of a model.
  *
  * @example
  * modelSize(await readModelFile("student.onnx")).parameters; // 11034
@@ -30,8 +30,8 @@ export function modelSize(model: Model): ModelSize {
   let statistics = 0;
   for (const [value, role] of learnedConstants(model)) {
     const n = sizeOf(model.graph.constants.get(value)?.dims ?? [0]);
-    if (role === "statistics") statistics += n;
-    else {
+    if (role.kind === "statistics") statistics += n;
+    else if (role.kind === "parameter") {
       parameters += n;
       tensors++;
     }
@@ -51,7 +51,7 @@ export function parametersOf(
 ): number {
   return [...new Set(node.inputs)].reduce(
     (n, x) =>
-      x && roles.get(x) === "parameter" && counts(x)
+      x && roles.get(x)?.kind === "parameter" && counts(x)
         ? n + sizeOf(model.graph.constants.get(x)?.dims ?? [0])
         : n,
     0,

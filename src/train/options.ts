@@ -83,8 +83,18 @@ export interface DistillOptions {
    * none; what `freeze` holds is held in any case. E_NAME for a pattern that no trained weight fits.
    */
   readonly parameterGroups?: readonly ParameterGroupOptions[] | undefined;
-  /** Patterns of weights that stay as they are: `conv1.*`. */
+  /**
+   * Patterns (`*` any characters) of constants that stay as they are: `conv1.*`. The running statistics of a
+   * BatchNormalization that one of them names stay too, and the layer uses them. E_NAME for one that fits nothing.
+   */
   readonly freeze?: readonly string[] | undefined;
+  /**
+   * Patterns of constants that are trained although the file or their place says that they are not learned (a buffer, a
+   * factor of the input; the event `start` lists what is trained and why). Where `freeze` names one of them too, the more
+   * specific pattern counts: an exact name first, then the one with more characters that are not `*`; E_OPTION if both are
+   * equally so, or for running statistics. Default: none.
+   */
+  readonly train?: readonly string[] | undefined;
   /**
    * "keep" (default): the student's weights as they are; "kaiming", "xavier", "trunc-normal": fresh ones from the seed, except
    * for what is frozen (see `freshWeights` in src/prepare).
@@ -173,6 +183,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   noDecay: true,
   parameterGroups: true,
   freeze: true,
+  train: true,
   init: true,
   insertBatchNorm: true,
   batchNorm: true,
@@ -282,6 +293,7 @@ export function resolveOptions(o: DistillOptions) {
     noDecay: resolveNoDecay(o.noDecay ?? defaults?.noDecay ?? "none"),
     parameterGroups: parameterGroups.length > 0 ? parameterGroups : undefined,
     freeze: [...(o.freeze ?? []), ...parameterGroups.filter((g) => g.freeze).map((g) => g.match)],
+    train: o.train ?? [],
     init: among("init", o.init ?? "keep", weightInits),
     insertBatchNorm: o.insertBatchNorm ?? false,
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),

@@ -55,6 +55,7 @@ export function studentAt(
     init: o.init,
     seed: o.seed,
     freeze: o.freeze,
+    train: o.train,
     insertBatchNorm: o.insertBatchNorm,
   });
 }
@@ -106,6 +107,7 @@ export function compileAt(
     noDecay: o.noDecay,
     groups,
     freeze: o.freeze,
+    train: o.train,
     trainStatistics: o.batchNorm === "train",
     target: o.target,
     convolutionBlock,

@@ -13,7 +13,7 @@ describe("train", () => {
     const { code, out, err } = await cli(trainArgs(at, "a", "--epochs", "2", "--lr", "0.05"));
     expect(code).toBe(0);
     expect(err).toMatch(
-      /^student: 542 parameters; 2 epochs of 8 steps\nnote: teacher outputs are computed once/,
+      /^student: 542 parameters; 2 epochs of 8 steps\n {2}role {8}tensors {2}numbers {2}why.*\n {2}trained {11}3 {6}494 {2}a weight of Conv {26}conv\*.weight ×2, conv2.bias\n(?: {2}.*\n){3}note: teacher outputs are computed once/,
     );
     expect(err).toMatch(/\nteacher: top-1 \d+\.\d % {2}top-5 100\.0 % {2}loss [\d.]+\n/);
     expect(err).toMatch(/\nstudent, epoch 2\/2: top-1 [\d.]+ % \(teacher [\d.]+ %\) .* agreement [\d.]+ %/);

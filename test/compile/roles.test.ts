@@ -1,8 +1,13 @@
 // What an exporter leaves among the constants that is no weight: it is not trained, and what needs its numbers gets them.
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import type { CompiledStep } from "../../src/compile/compile-step.ts";
 import { int, ints, string } from "../../src/graph/graph.ts";
+import { emissionOf, type LossEmission } from "../../src/losses/index.ts";
+import { readModel } from "../../src/onnx/read-model.ts";
+import { RegressionDistillationStrategy } from "../../src/strategies/index.ts";
+import { taskNamed } from "../../src/tasks/index.ts";
 import { compileModel, type NodeLine, randomTensor, smallStudent } from "./compile-model.ts";
 
 const trainedOf = (compiled: CompiledStep): string[] =>
@@ -177,4 +182,211 @@ describe("fixed slots", () => {
     };
     expect(await trained(constants, lines)).toEqual(["weight"]);
   });
+});
+
+describe("what PyTorch calls a parameter is trained, what it calls a buffer is not", () => {
+  const folder = new URL("../fixtures/roles/", import.meta.url);
+  const expected = JSON.parse(readFileSync(new URL("expected.json", folder), "utf8")) as Record<
+    string,
+    { parameters: string[]; buffers: string[] }
+  >;
+  test.each(Object.keys(expected))("%s", async (exporter) => {
+    const model = readModel(new Uint8Array(readFileSync(new URL(`${exporter}.onnx`, folder))));
+    const compiled = await compileModel(model, 2, {
+      loss: emissionOf(new RegressionDistillationStrategy()) as LossEmission,
+      task: taskNamed("regression"),
+      labels: false,
+      teacherLogits: true,
+    });
+    expect(trainedOf(compiled)).toEqual(expected[exporter]?.parameters);
+    const fixed = compiled.constants.filter((c) => c.role === "fixed").map((c) => c.name);
+    for (const name of expected[exporter]?.buffers ?? []) expect(fixed).toContain(name);
+  });
+});
+
+describe("one number alone", () => {
+  const one = (value: number, dims: readonly number[] = []): Tensor => float([value], dims);
+
+  test("a bias behind a layer of one unit, and learned gates, exponents and temperatures, train", async () => {
+    const lines: NodeLine[] = [
+      { op: "MatMul", inputs: ["product", "last"], output: "unit" },
+      { op: "Add", inputs: ["unit", "bias"], output: "biased" },
+      { op: "Mul", inputs: ["biased", "block.gate"], output: "gated" },
+      { op: "Softplus", inputs: ["gated"], output: "positive" },
+      { op: "Pow", inputs: ["positive", "pool.p"], output: "powered" },
+      { op: "Mul", inputs: ["powered", "temperature"], output: "logits" },
+    ];
+    const constants = {
+      last: randomTensor(2, [4, 2]),
+      bias: one(0.1, [1]),
+      "block.gate": one(1),
+      "pool.p": one(3, [1]),
+      temperature: one(2.659),
+    };
+    const units = { ...constants, last: randomTensor(2, [4, 1]) };
+    expect(await trained(units, lines)).toEqual([
+      "bias",
+      "block.gate",
+      "last",
+      "pool.p",
+      "temperature",
+      "weight",
+    ]);
+  });
+
+  const literals: Readonly<
+    Record<string, readonly [Readonly<Record<string, Tensor>>, readonly NodeLine[], string]>
+  > = {
+    "an epsilon under a root": [
+      { tiny: one(1e-5) },
+      [
+        { op: "Mul", inputs: ["product", "product"], output: "square" },
+        { op: "Add", inputs: ["square", "tiny"], output: "above" },
+        { op: "Sqrt", inputs: ["above"], output: "logits" },
+      ],
+      "an epsilon before Sqrt",
+    ],
+    "the root of a width before a softmax": [
+      { root: one(8) },
+      [
+        { op: "Div", inputs: ["product", "root"], output: "scaled" },
+        { op: "Softmax", inputs: ["scaled"], output: "shares" },
+        { op: "Mul", inputs: ["product", "shares"], output: "logits" },
+      ],
+      "a scale of attention scores",
+    ],
+    "a part of a Gelu by Tanh": [
+      { c: one(0.044715) },
+      [
+        { op: "Mul", inputs: ["product", "c"], output: "small" },
+        { op: "Add", inputs: ["small", "product"], output: "sum" },
+        { op: "Tanh", inputs: ["sum"], output: "logits" },
+      ],
+      "part of an activation with Tanh",
+    ],
+    "what is subtracted from": [
+      { one: one(1) },
+      [{ op: "Sub", inputs: ["one", "product"], output: "logits" }],
+      "what is subtracted from of Sub",
+    ],
+    "an operand that tf2onnx names": [
+      { "model/scale/mul/y:0": one(0.7) },
+      [{ op: "Mul", inputs: ["product", "model/scale/mul/y:0"], output: "logits" }],
+      "a number that the exporter named as its own",
+    ],
+  };
+  test.each(Object.entries(literals))("%s stays as it is", async (_, [constants, lines, reason]) => {
+    const product: NodeLine = { op: "MatMul", inputs: ["x", "weight"], output: "product" };
+    const student = smallStudent([2, 3], { weight: randomTensor(1, [3, 4]), ...constants }, [
+      product,
+      ...lines,
+    ]);
+    const compiled = await compileModel(student, 2);
+    expect(trainedOf(compiled)).toEqual(["weight"]);
+    expect(compiled.constants.find((c) => c.name === Object.keys(constants)[0])).toMatchObject({
+      role: "fixed",
+      reason,
+    });
+  });
+});
+
+describe("numbers on the way of the input", () => {
+  const lines: NodeLine[] = [
+    { op: "Sub", inputs: ["x", "mean"], output: "centred" },
+    { op: "Div", inputs: ["centred", "std"], output: "normal" },
+    { op: "MatMul", inputs: ["normal", "w"], output: "hidden" },
+    { op: "Add", inputs: ["hidden", "shift"], output: "logits" },
+  ];
+  const constants = {
+    mean: float([0.1, 0.2, 0.3]),
+    std: float([1, 2, 3]),
+    w: randomTensor(1, [3, 4]),
+    shift: float([1, 2, 3, 4]),
+  };
+
+  test("are a normalisation where nothing learned has touched it, and learned behind a layer", async () => {
+    const compiled = await compileModel(smallStudent([2, 3], constants, lines), 2);
+    expect(trainedOf(compiled)).toEqual(["shift", "w"]);
+    expect(compiled.constants.filter((c) => c.role === "fixed")).toEqual([
+      {
+        name: "mean",
+        role: "fixed",
+        elements: 3,
+        reason: "shifts or scales the input before any learned weight",
+      },
+      {
+        name: "std",
+        role: "fixed",
+        elements: 3,
+        reason: "shifts or scales the input before any learned weight",
+      },
+    ]);
+  });
+
+  test("are what is learned where there is nothing else, or where their name says so", async () => {
+    const alone = smallStudent([2, 3], { factor: float([1, 2, 3]) }, [
+      { op: "Mul", inputs: ["x", "factor"], output: "logits" },
+    ]);
+    expect(trainedOf(await compileModel(alone, 2))).toEqual(["factor"]);
+    const named = lines.map((l) => ({
+      ...l,
+      inputs: l.inputs.map((n) => (n === "std" ? "scale.weight" : n)),
+    }));
+    const { std, ...rest } = constants;
+    const model = smallStudent([2, 3], { ...rest, "scale.weight": std }, named);
+    expect(trainedOf(await compileModel(model, 2))).toEqual(["scale.weight", "shift", "w"]);
+  });
+
+  test("--train trains them, --freeze stops others, and the more specific of the two counts", async () => {
+    const model = (): ReturnType<typeof smallStudent> => smallStudent([2, 3], constants, lines);
+    const by = async (freeze: string[], train: string[]): Promise<string[]> =>
+      trainedOf(await compileModel(model(), 2, { freeze, train }));
+    expect(await by([], ["std"])).toEqual(["shift", "std", "w"]);
+    expect(await by(["*"], ["s*"])).toEqual(["shift", "std"]);
+    expect(await by(["shift"], ["s*"])).toEqual(["std", "w"]);
+    const compiled = await compileModel(model(), 2, { freeze: ["w*"], train: ["std"] });
+    expect(compiled.constants.map((c) => `${c.name} ${c.role} ${c.reason}`)).toEqual([
+      "mean fixed shifts or scales the input before any learned weight",
+      "std trained --train 'std'",
+      "w fixed --freeze 'w*'",
+      "shift trained a bias behind a layer",
+    ]);
+    await expect(by(["std"], ["std"])).rejects.toThrow(
+      "student.onnx: --freeze 'std' and --train 'std' both name \"std\"; leave one of them out",
+    );
+    await expect(by([], ["stdd"])).rejects.toThrow(
+      "--train 'stdd' matches no weight of student.onnx. Did you mean \"std\"?",
+    );
+  });
+});
+
+test("a freeze by exact name reaches the copies of a constant that nodes share", async () => {
+  const ones = float([1, 1, 1]);
+  const norm = (input: string, output: string): NodeLine => ({
+    op: "LayerNormalization",
+    inputs: [input, "n.weight", "n.bias"],
+    output,
+  });
+  const model = smallStudent(
+    [2, 3],
+    { "n.weight": ones, "n.bias": float([0, 0, 0]), w: randomTensor(1, [3, 3]) },
+    [norm("x", "a"), { op: "MatMul", inputs: ["a", "w"], output: "b" }, norm("b", "logits")],
+  );
+  expect(trainedOf(await compileModel(model, 2))).toEqual([
+    "n.bias",
+    "n.bias_2",
+    "n.weight",
+    "n.weight_2",
+    "w",
+  ]);
+  expect(trainedOf(await compileModel(model, 2, { freeze: ["n.weight"] }))).toEqual([
+    "n.bias",
+    "n.bias_2",
+    "w",
+  ]);
+  expect(trainedOf(await compileModel(model, 2, { freeze: ["n.*"], train: ["n.bias"] }))).toEqual([
+    "n.bias",
+    "n.bias_2",
+    "w",
+  ]);
 });
