@@ -8,6 +8,7 @@ import { convolutionOps } from "./convolution.ts";
 import type { OpDefinition } from "./define.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { fourierOps } from "./fourier.ts";
 import { fusedOps } from "./fused.ts";
 import { gridSampleOps } from "./grid-sample.ts";
 import { indexingOps } from "./indexing.ts";
@@ -39,6 +40,7 @@ const families = [
   indexingOps,
   resamplingOps,
   gridSampleOps,
+  fourierOps,
   shapeArithmeticOps,
   einsumOps,
   fusedOps,

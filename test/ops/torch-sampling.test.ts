@@ -1,4 +1,5 @@
-// Ops that read at places of the data held to PyTorch's autograd (test/fixtures/ops_sampling.py): the emitted gradients in
+// Ops that read at places of the data, and Fourier transforms, held to PyTorch's autograd (test/fixtures/ops_sampling.py and
+// ops_fourier.py): the emitted gradients in
 // the reference evaluator in float64, and in ONNX Runtime in float32.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -29,9 +30,10 @@ interface Case {
   readonly gradients: Stored[];
 }
 
-const cases = JSON.parse(
-  readFileSync(new URL("../fixtures/ops-sampling.json", import.meta.url), "utf8"),
-) as Case[];
+const cases = ["sampling", "fourier"].flatMap(
+  (name) =>
+    JSON.parse(readFileSync(new URL(`../fixtures/ops-${name}.json`, import.meta.url), "utf8")) as Case[],
+);
 
 function attributeOf(v: Case["attributes"][string]): Attribute {
   if (typeof v === "string") return string(v);

@@ -7,6 +7,7 @@ import type { Graph, Node, Value } from "../../src/graph/graph.ts";
 import { AttributeReader, fromTensor, type NDArray, type OperatorTable, settle, toTensor } from "./array.ts";
 import { convolution } from "./convolution.ts";
 import { elementwise } from "./elementwise.ts";
+import { fourier } from "./fourier.ts";
 import { indexing } from "./indexing.ts";
 import { linear } from "./linear.ts";
 import { movement } from "./movement.ts";
@@ -26,6 +27,7 @@ export const operators: OperatorTable = {
   ...indexing,
   ...resizing,
   ...sampling,
+  ...fourier,
 };
 
 export interface EvaluateOptions {

@@ -5,6 +5,7 @@ import { activation } from "./activation.ts";
 import { attention } from "./attention.ts";
 import { convolution } from "./convolution.ts";
 import { elementwise } from "./elementwise.ts";
+import { fourier } from "./fourier.ts";
 import { gridSample } from "./grid-sample.ts";
 import { linear } from "./linear.ts";
 import { movement } from "./movement.ts";
@@ -26,6 +27,7 @@ export const generators: Readonly<Record<OpKey, Generator | UpTo>> = {
   ...resampling,
   ...gridSample,
   ...shapes,
+  ...fourier,
   ...attention,
   ...recurrents,
   ...quantization,
