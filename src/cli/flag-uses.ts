@@ -52,6 +52,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   weightDecayFor: "training",
   lrFor: "training",
   clipNorm: "training",
+  classWeights: "training",
   freeze: "training",
   train: "training",
   init: "training",

@@ -5,6 +5,7 @@ import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
+import { readClassWeights } from "./class-weights-option.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
@@ -73,6 +74,7 @@ export async function openRun(
       ...(flags.warmup !== undefined && { warmup: flags.warmup }),
     },
     clipNorm: flags.clipNorm,
+    classWeights: flags.classWeights === undefined ? undefined : readClassWeights(flags.classWeights),
     noDecay: noDecayOf(flags),
     parameterGroups: parameterGroupsOf(flags),
     freeze: flags.freeze,

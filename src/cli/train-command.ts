@@ -150,6 +150,12 @@ export function addTrainingOptions(command: Command): void {
     )
     .addOption(
       option(
+        "--class-weights <w>",
+        "how much each class counts in the loss on labels: numbers with commas between them, a file of them (JSON or text), or balanced: the rarer, the more (default: alike)",
+      ),
+    )
+    .addOption(
+      option(
         "--freeze <pattern>",
         "weights that stay as they are, * for any characters; may be repeated",
         several,

@@ -32,6 +32,7 @@ export interface TrainFlags extends StrategyFlags, ParameterGroupFlags {
   /** Commander's way with `--no-decay [weights]`: true unless it is given. `asTyped` makes `noDecay` of it. */
   decay?: boolean | string[];
   clipNorm?: number;
+  classWeights?: string;
   freeze?: string[];
   train?: string[];
   init?: WeightInit;

@@ -45,6 +45,8 @@ export interface CompileOptions extends GroupOptions {
   readonly loss: LossEmission;
   readonly optimizer: Optimizer;
   /** Global L2 norm that gradients are clipped to. */
+  /** How much each class counts in the loss on labels, as `weight` of torch's cross_entropy; default: alike. */
+  readonly classWeights?: readonly number[] | undefined;
   readonly clipNorm?: number | undefined;
   readonly freeze: readonly string[];
   /** Constants that are trained whatever their role. */

@@ -1,6 +1,6 @@
 // The forward half of a step: what the teacher says and the labels come in, the student runs, and the loss compares them.
 import { DistillError } from "../base/errors.ts";
-import type { Shape, TensorType } from "../base/tensor.ts";
+import { type Shape, type TensorType, tensor } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
 import { oneHotRows, type TapPair } from "../losses/terms.ts";
 import type { Builder } from "../ops/builder.ts";
@@ -40,6 +40,8 @@ export function emitLoss(b: Builder, plan: StepPlan) {
     teacherLogits: teacherLogits && rowsOf(b, teacherLogits),
     rowWeights: fed.rowWeights,
     labelIndices: fed.labelIndices,
+    labelWeights: labelWeights(b, plan, fed),
+    classWeights: o.classWeights,
     get labels() {
       return fed.labels;
     },
@@ -67,6 +69,27 @@ function labelTypes(
 ): Readonly<Record<string, TensorType>> {
   if (typeof o.labels === "function") return o.labels(logitsShape);
   return o.labels ? { [names.labels]: likeLogits } : {};
+}
+
+/** Of class indices: the weight of each row's class, 0 where the row does not count. */
+function labelWeights(
+  b: Builder,
+  { o: { classWeights: w, student }, logitsShape }: StepPlan,
+  {
+    labelIndices,
+    rowWeights,
+  }: { readonly labelIndices?: Value | undefined; readonly rowWeights?: Value | undefined },
+): Value | undefined {
+  if (!w) return undefined;
+  const [, classes] = rowsShape(logitsShape);
+  if (w.length !== classes)
+    throw new DistillError(
+      "E_OPTION",
+      `classWeights (--class-weights) has ${w.length} weights, the student ${student.source} gives ${classes} logits; give one for each class`,
+    );
+  if (!labelIndices) return undefined;
+  const each = b.gather(b.constant(tensor("float32", w, [classes]), "class-weights"), labelIndices, 0);
+  return rowWeights ? b.mul(each, rowWeights) : each;
 }
 
 /** Inputs for what is fed of labels, and how a loss reads them. */

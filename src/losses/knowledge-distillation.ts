@@ -1,4 +1,5 @@
 // Hinton, Vinyals & Dean 2015: hard and soft targets on logits. The emitted twin of ResponseDistillationStrategy's loss.
+import { tensor } from "../base/tensor.ts";
 import { int, string, type Value } from "../graph/graph.ts";
 import type { Divergence } from "../strategies/index.ts";
 import { divergences, logProbabilities, standardized } from "./distributions.ts";
@@ -41,20 +42,32 @@ export function labelsAndTeacher(
   const hardWeight = !labelled ? 0 : c.teacherLogits ? alpha : 1;
   const softWeight = !c.teacherLogits ? 0 : labelled ? 1 - alpha : 1;
   return [
-    ...(hardWeight > 0 ? [rowTerm(c, "hard", hardWeight, () => hard(c))] : []),
+    ...(hardWeight > 0 ? [rowTerm(c, "hard", hardWeight, () => hard(c), c.labelWeights)] : []),
     ...(softWeight > 0 ? teacher(softWeight) : []),
   ];
 }
 
-/** weight · the mean over the rows that count, of a value per row [R]. */
-export function rowTerm(c: LossContext, name: string, weight: number, perRow: () => Value): LossTerm {
-  return { name, value: c.b.scope(`loss/${name}`, () => c.b.scale(rowMean(c, perRow()), weight)) };
+/** weight · the mean over the rows that count, or as they count, of a value per row [R]. */
+export function rowTerm(
+  c: LossContext,
+  name: string,
+  weight: number,
+  perRow: () => Value,
+  rowWeights?: Value,
+): LossTerm {
+  const value = c.b.scope(`loss/${name}`, () => c.b.scale(rowMean(c, perRow(), rowWeights), weight));
+  return { name, value };
 }
 
-/** −Σ y log softmax(z) of each row [R]. */
+/** −Σ y log softmax(z) of each row [R]; of distributions −Σ w y log softmax(z), with the classes' weights. */
 export function crossEntropy(c: LossContext): Value {
   const { b, studentLogits: z, labelIndices } = c;
-  if (!labelIndices) return b.neg(b.reduceSum(b.mul(c.labels as Value, logProbabilities(b, z)), [1]));
+  if (!labelIndices) {
+    const { classWeights: w } = c;
+    const y = c.labels as Value;
+    const weighted = w ? b.mul(y, b.constant(tensor("float32", w, [1, w.length]), "class-weights")) : y;
+    return b.neg(b.reduceSum(b.mul(weighted, logProbabilities(b, z)), [1]));
+  }
   const logQ = b.logSoftmax(z);
   // By index, so that no [R, C] of labels is ever made. dz = dy · softmax(z), less dy at the label.
   const rows = b.dims(z)[0] as number;

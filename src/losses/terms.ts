@@ -62,6 +62,10 @@ export interface LossContext {
    * a loss that relates rows to each other must do so itself.
    */
   readonly rowWeights?: Value | undefined;
+  /** [R]: how much each label counts in the loss on labels (weights of classes, 0 where the row does not count); default: as `rowWeights`. */
+  readonly labelWeights?: Value | undefined;
+  /** How much each class counts in the loss on labels that are distributions; default: 1. */
+  readonly classWeights?: readonly number[] | undefined;
   readonly taps: readonly TapPair[];
 }
 
@@ -83,7 +87,11 @@ const LEAST_WEIGHT = 1e-12;
  * row weights w: Σ w·x / Σ w over the rows with w > 0, and 0 where there is none. What a row that does not count would lose
  * is no matter, also where it is infinite (its class 0, which stands in for the label, may be ruled out).
  */
-export function rowMean({ b, studentLogits, rowWeights: w }: LossContext, perRow: Value): Value {
+export function rowMean(
+  { b, studentLogits, rowWeights }: LossContext,
+  perRow: Value,
+  w: Value | undefined = rowWeights,
+): Value {
   if (!w) return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
   const counted = b.where(b.greater(w, b.like(w, 0)), b.mul(perRow, w), b.like(w, 0));
   return b.div(b.reduceSum(counted), b.max(b.reduceSum(w), b.like(w, LEAST_WEIGHT)));

@@ -12,6 +12,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
+import { resolveClassWeights } from "./class-weights.ts";
 import { keptStudents } from "./kept-students.ts";
 import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
@@ -62,6 +63,13 @@ export interface DistillOptions {
   readonly huberDelta?: number | undefined;
   /** Of "ctc": the class that stands for no symbol; default 0. */
   readonly blankIndex?: number | undefined;
+  /**
+   * How much each class counts in the loss on labels, of tasks whose rows choose one class; as `weight` of torch's
+   * cross_entropy: Σ w[y]·CE / Σ w[y] of class indices, −Σ w[c]·y[c]·log q[c] / rows of distributions. One number ≥ 0 for each
+   * class; "balanced": n / (classes · n of the class) by the labels of `data` (scikit-learn's). What is measured of students
+   * counts all classes alike, and so does what is compared with the teacher. Default: alike.
+   */
+  readonly classWeights?: readonly number[] | "balanced" | undefined;
   /** Default: SGD with Nesterov momentum 0.9 and weight decay 5e-4. */
   readonly optimizer?: OptimizerConfig | undefined;
   /** Default 0.1 for sgd, 0.001 for adamw. */
@@ -176,6 +184,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   ignoreIndex: true,
   huberDelta: true,
   blankIndex: true,
+  classWeights: true,
   optimizer: true,
   learningRate: true,
   schedule: true,
@@ -287,6 +296,7 @@ export function resolveOptions(o: DistillOptions) {
     taps,
     task,
     taskOptions,
+    classWeights: resolveClassWeights(o.classWeights, task, o.data.hasLabels),
     learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,

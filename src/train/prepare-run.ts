@@ -13,6 +13,7 @@ import { usesLabels } from "../strategies/strategy.ts";
 import { seeded, withSeeds } from "./array-strategy.ts";
 import { chooseTaps } from "./automatic-taps.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
+import { balancedWeights, checkWeighted } from "./class-weights.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { loadFront } from "./front-runner.ts";
@@ -105,7 +106,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
   const learnsFrom = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
   const labels: LabelUse = { task: o.task, inLoss: learnsFrom };
   const { loss, onArrays } = lossOf(strategy, o);
-  const shapes: StepSource = {
+  const anyWeights: StepSource = {
     o,
     opened,
     studentLogits: options.studentLogits,
@@ -116,13 +117,17 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     groups: compiledGroups(o, schedule.steps),
     convolutionBlock: await runtime.convolutionBlock?.(),
   };
-  const student = await studentAt(shapes, feedStudent(sample.inputs));
+  const student = await studentAt(anyWeights, feedStudent(sample.inputs));
+  const classWeights =
+    o.classWeights === "balanced" ? await balancedWeights(data, student, o) : o.classWeights;
+  const shapes: StepSource = { ...anyWeights, classWeights };
   const { taps, notes: tapNotes } = formsAt(shapes, student, said?.taps ?? {});
   const forms = new FormRunner(teacherForms(taps), runtime, o.target);
   held.push(forms);
   const probe = said && { logits: said.logits, taps: await forms.run(said.taps) };
   const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
   const compiled = compileAt(shapes, student, taps, { labels: sample.labels, samples: first, said: probe });
+  checkWeighted(classWeights, compiled.terms);
   const front = await loadFront(student.model, compiled, runtime);
   held.push(front);
   const steps = new StepsByShape(shapes, feedStudent, { compiled, front }, sample, taps);
@@ -150,7 +155,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     steps,
     varying,
     schedule,
-    identity: identityOf(options, { ...o, taps }, student.own, strategy, records),
+    identity: identityOf(options, { ...o, taps, classWeights }, student.own, strategy, records),
     notes: [
       ...taught.notes,
       ...student.notes,
@@ -162,6 +167,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
         stepsPerEpoch: schedule.stepsPerEpoch,
         strategy,
         labelled: labels.inLoss,
+        classWeights,
         measured,
         compiled,
       }),

@@ -6,6 +6,7 @@ import type { MeasuredVariable } from "../losses/terms.ts";
 import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
+import { weightNotes } from "./class-weights.ts";
 import type { Resolved } from "./options.ts";
 import { groupNotes } from "./parameter-groups.ts";
 
@@ -16,6 +17,7 @@ export interface AboutRun {
   readonly strategy: AnyStrategy | undefined;
   /** Labels are part of the loss. */
   readonly labelled: boolean;
+  readonly classWeights?: readonly number[] | undefined;
   readonly measured: readonly MeasuredVariable[];
   readonly compiled: CompiledStep;
 }
@@ -33,7 +35,7 @@ export function runNotes(run: AboutRun): string[] {
     notes.push(
       `before each step, as the file has it and without training: ${listNodes(compiled.front.asTheyStand)}`,
     );
-  notes.push(...groupNotes(compiled, o));
+  notes.push(...groupNotes(compiled, o), ...weightNotes(run.classWeights));
   const left = samples - stepsPerEpoch * o.batch;
   if (left > 0)
     notes.push(

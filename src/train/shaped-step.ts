@@ -27,6 +27,8 @@ export interface StepSource {
   readonly teacher: Teacher | undefined;
   readonly labels: LabelUse;
   readonly loss: LossEmission;
+  /** As `CompileOptions` has it. */
+  readonly classWeights?: readonly number[] | undefined;
   /** What is said of weights by name. */
   readonly groups: readonly ParameterGroup[];
   readonly convolutionBlock: number | undefined;
@@ -79,7 +81,7 @@ export const teacherForms = (taps: readonly FormedTap[]): ReadonlyMap<string, Ta
 
 /** The step for a student that was just made by `studentAt`: its values have the types of the last observation. */
 export function compileAt(
-  { o, labels, loss, groups, convolutionBlock }: StepSource,
+  { o, labels, loss, groups, classWeights, convolutionBlock }: StepSource,
   student: PreparedStudent,
   taps: readonly FormedTap[],
   sample: StepSample,
@@ -106,6 +108,7 @@ export function compileAt(
     clipNorm: o.clipNorm,
     noDecay: o.noDecay,
     groups,
+    classWeights,
     freeze: o.freeze,
     train: o.train,
     trainStatistics: o.batchNorm === "train",

@@ -31,7 +31,10 @@ const samples = facts.dims[0] as number;
 export function torchData(labels: "labels" | "ignored" | "soft" = "labels"): Dataset {
   return arrayDataset({
     inputs: [tensor("float32", facts.x, facts.dims)],
-    labels: labels === "soft" ? tensor("float32", facts.soft, [samples, 3]) : Int32Array.from(facts[labels]),
+    labels:
+      labels === "soft"
+        ? tensor("float32", facts.soft, [samples, 3])
+        : tensor("int32", facts[labels], [samples]),
   });
 }
 
