@@ -9,6 +9,15 @@ export function augments({ augment: { flip, crop } }: Resolved): boolean {
   return flip === true || (crop ?? 0) > 0;
 }
 
+/** How many ways each sample is shown in; undefined: another in each epoch. */
+export const variantsOf = (o: Resolved): number | undefined => (augments(o) ? o.augment.variants : 1);
+
+/** Whether the teacher would be asked about the same views more than once, by this run or by those that share its outputs. */
+export function asksAgain(o: Resolved, shared: boolean): boolean {
+  const variants = variantsOf(o);
+  return variants !== undefined && (shared || o.epochs > variants);
+}
+
 /** Maps changed as epoch and sample number say; other inputs as they are. */
 export function augmented(
   inputs: readonly Tensor[],

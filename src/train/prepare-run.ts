@@ -1,5 +1,6 @@
 // A run before its first step: models opened, taps chosen, the student prepared, the step compiled. Whatever can be refused is
 // refused here, and nothing is written.
+import { DistillError } from "../base/errors.ts";
 import type { CompiledStep } from "../compile/compile-step.ts";
 import { batchOrder } from "../data/batches.ts";
 import { isVarying } from "../data/dataset.ts";
@@ -12,6 +13,8 @@ import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
 import { seeded, withSeeds } from "./array-strategy.ts";
 import { chooseTaps } from "./automatic-taps.ts";
+import { asksAgain } from "./batch-inputs.ts";
+import type { CachePlace } from "./cache-places.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { balancedWeights, checkWeighted } from "./class-weights.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
@@ -22,6 +25,7 @@ import { checkMonitor } from "./monitor.ts";
 import { openModel, openTeacher } from "./open-models.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import { compiledGroups } from "./parameter-groups.ts";
+import { repeats } from "./repeats.ts";
 import { identityOf, type RunIdentity } from "./run-identity.ts";
 import { runNotes } from "./run-notes.ts";
 import { compileAt, formsAt, type StepSource, studentAt, teacherForms } from "./shaped-step.ts";
@@ -56,6 +60,8 @@ export interface PreparedRun {
   readonly steps: StepsByShape;
   /** Batches may be of other shapes than the first. */
   readonly varying: boolean;
+  /** The data gives the same sample for the same index; known only where what a teacher says may be kept. */
+  readonly repeats: boolean;
   readonly schedule: Schedule;
   readonly identity: RunIdentity;
   readonly notes: readonly string[];
@@ -137,6 +143,10 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
   if (evaluation)
     await checkLabels(o.task, evaluation, "the evaluation data", source, compiled.logitsShape, varying);
 
+  const keeps = taught.teacher !== undefined && o.teacherCache !== "off" && !varying;
+  const same = !keeps || !asksAgain(o, options.teacherOutputs !== undefined) || (await repeats(data));
+  if (!same) refuseToKeep(o.teacherCache);
+  const figures = !taught.teacher || !evaluation || (await repeats(evaluation));
   const records = { student: student.record, teacher: taught.record };
   return {
     options,
@@ -154,6 +164,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     compiled,
     steps,
     varying,
+    repeats: same,
     schedule,
     identity: identityOf(options, { ...o, taps, classWeights }, student.own, strategy, records),
     notes: [
@@ -161,6 +172,7 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
       ...student.notes,
       ...chosen.notes,
       ...tapNotes,
+      ...(figures ? [] : [otherFigures]),
       ...runNotes({
         o,
         samples: data.length,
@@ -173,6 +185,17 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
       }),
     ],
   };
+}
+
+const otherFigures =
+  "the evaluation data reads differently when the same index is read twice: the teacher and each epoch's student are measured on other samples, and agreement compares what they say of different ones";
+
+function refuseToKeep(place: CachePlace): void {
+  if (place === "auto") return;
+  throw new DistillError(
+    "E_OPTION",
+    `teacherCache "${place}": the data set reads differently when the same index is read twice, so what the teacher said of a sample does not belong to what the student is shown; use "auto" or "off", or make read() repeat and leave flips and crops to augment`,
+  );
 }
 
 function scheduleOf(o: Resolved, samples: number): Schedule {

@@ -1,10 +1,12 @@
 // What the teacher says at each step: asked anew, or kept from the first time; and what is measured of it before the first
 // step.
+import { DistillError } from "../base/errors.ts";
+import { fingerprint } from "../base/fingerprint.ts";
 import { formatBytes } from "../base/format.ts";
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { SampleBatch } from "../data/dataset.ts";
-import { augmented, augments } from "./batch-inputs.ts";
+import { asksAgain, augmented, augments, variantsOf } from "./batch-inputs.ts";
 import type { DistillEvent } from "./events.ts";
 import { labelFeeds } from "./labels.ts";
 import { measureBoth, neededTaps, TeacherMeasure } from "./measured-state.ts";
@@ -18,6 +20,11 @@ import { teacherKey } from "./teacher-key.ts";
 
 const askedAlways =
   "the teacher runs at every step: batches differ in shape, and what it says of a sample may depend on how far it is padded";
+
+const askedForOthers =
+  "the teacher runs at every step: the data set reads differently when the same index is read twice, and what was kept would be said of other samples than the student is shown";
+
+const sampleKey = (sample: number, variant: number): string => `${sample} ${variant}`;
 
 /** Ends the filling of a cache: a batch has another shape than those before. */
 class OtherShapes extends Error {}
@@ -46,15 +53,17 @@ export class TeacherAnswers {
     // What this run need not keep, the next one may.
     const all = onArrays.length > 0 || options.teacherOutputs !== undefined;
     this.kept = all ? names : neededTaps(names, compiled.step.inputs, measured);
-    this.#variants = augments(o) ? o.augment.variants : 1;
-    if (!probe || this.#variants === undefined) return;
+    this.#variants = variantsOf(o);
     const { teacherOutputs: shared } = options;
-    if (!shared && o.epochs <= this.#variants) return;
-    this.#cache = o.teacherCache === "off" ? undefined : shared?.find(options.data, teacherKey(run, shared));
+    if (!probe || this.#variants === undefined || !asksAgain(o, shared !== undefined)) return;
+    this.#cache =
+      o.teacherCache === "off" || !run.repeats
+        ? undefined
+        : shared?.find(options.data, teacherKey(run, shared));
     this.#inherited = this.#cache !== undefined;
     if (this.#inherited) return;
     this.#varying = run.varying;
-    if (run.varying) return;
+    if (run.varying || !run.repeats) return;
     this.#plan = planCache(
       {
         place: o.teacherCache,
@@ -70,6 +79,7 @@ export class TeacherAnswers {
   get notes(): string[] {
     if (this.#inherited) return ["teacher outputs are those that an earlier run has kept"];
     if (this.#varying && this.#run.o.teacherCache !== "off") return [askedAlways];
+    if (!this.#run.repeats) return [askedForOthers];
     const plan = this.#plan;
     if (!plan) return [];
     const place = plan.place === "disk" ? "in a file" : "in memory";
@@ -110,7 +120,9 @@ export class TeacherAnswers {
       return this.#run.teacher?.run(inputs);
     }
     this.#served += samples.length;
-    return this.#cache.gather(samples, this.#variants && epoch % this.#variants);
+    const variant = this.#variants && epoch % this.#variants;
+    this.#checkSeen(samples, inputs, variant ?? 0);
+    return this.#cache.gather(samples, variant);
   }
 
   /** Renews what is measured on both sides and due before `step`. */
@@ -153,6 +165,18 @@ export class TeacherAnswers {
     return shapes === undefined || shapes === sampleShapes(inputs);
   }
 
+  /** Refuses samples that are others than those whose answers are kept: a data set may change by epoch, or by call. */
+  #checkSeen(samples: Uint32Array, inputs: readonly Tensor[], variant: number): void {
+    for (const [i, sample] of samples.entries()) {
+      const seen = this.#cache?.seen?.get(sampleKey(sample, variant));
+      if (seen !== undefined && seen !== fingerprint(inputs, i))
+        throw new DistillError(
+          "E_DATA",
+          `the data set gives another sample ${sample} than when the teacher was asked about it, and what it said then is kept; make read() repeat and leave flips and crops to augment, or set teacherCache to "off"`,
+        );
+    }
+  }
+
   #keptOf({ logits, taps }: TeacherOutputs): TeacherOutputs {
     return { logits, taps: Object.fromEntries(this.kept.map((tap) => [tap, taps[tap] as Tensor])) };
   }
@@ -166,7 +190,9 @@ export class TeacherAnswers {
     const { data, signal } = options;
     const variants = this.#variants as number;
     const shapes = sampleShapes((await data.read([0])).inputs);
+    const seen = new Map<string, number>();
     const filling = fillCache({
+      seen,
       shapes,
       plan,
       samples: data.length,
@@ -176,7 +202,10 @@ export class TeacherAnswers {
         const batch = await data.read(samples);
         const { inputs } = batch;
         if (sampleShapes(inputs) !== shapes) throw new OtherShapes();
-        const said = await teacher.run(augments(o) ? augmented(inputs, data, o, variant, samples) : inputs);
+        const shown = augments(o) ? augmented(inputs, data, o, variant, samples) : inputs;
+        const first = samples[0] as number;
+        seen.set(sampleKey(first, variant), fingerprint(shown, 0));
+        const said = await teacher.run(shown);
         measure?.add(said, this.#labelsOf(batch, samples, said));
         return this.#keptOf(said);
       },

@@ -144,6 +144,8 @@ export interface TeacherCache {
   gather(samples: ArrayLike<number>, variant?: number): TeacherOutputs;
   /** The shapes of samples that it was asked about (see `sampleShapes`): what it says of others may be something else. */
   readonly shapes?: string | undefined;
+  /** Fingerprints of some samples as they were then, by `sampleKey`. */
+  readonly seen?: ReadonlyMap<string, number> | undefined;
   /** How many samples were asked for to fill it, variants counted. */
   readonly asked: number;
   /** How long the teacher took for one of them. */
@@ -160,6 +162,7 @@ export interface Filling {
   /** What the teacher says of the variant of these samples. */
   readonly ask: (samples: Uint32Array, variant: number) => Promise<TeacherOutputs>;
   readonly shapes?: string | undefined;
+  readonly seen?: ReadonlyMap<string, number> | undefined;
 }
 
 /**
@@ -219,6 +222,7 @@ export async function* fillCache(o: Filling): AsyncGenerator<number, TeacherCach
       taps: Object.fromEntries(tapNames.map((n) => [n, gather(n, samples, variant)])),
     }),
     shapes: o.shapes,
+    seen: o.seen,
     asked: done,
     msEach,
     close,
