@@ -4,8 +4,8 @@
 // gradients:  data, weights, statistics -> loss terms, gradients, next statistics
 // apply:      gradients, weights, slots, scalars -> next weights, next slots
 
-import type { Shape } from "../base/tensor.ts";
-import type { Graph, Node } from "../graph/graph.ts";
+import { isFloat, type Shape } from "../base/tensor.ts";
+import { type Graph, type Node, typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { newBuilder } from "../ops/index.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -36,6 +36,8 @@ export interface CompiledStep {
   readonly apply: Graph;
   /** The student's training-form forward pass alone: rows of logits, and taps, as outputs under `names.forward…`. */
   readonly forward: () => Graph;
+  /** The same with every floating-point value that a node of the student gives as an output, in order: to find what went wrong. */
+  readonly observed: () => Observed;
   readonly weights: readonly Pack[];
   readonly statistics: readonly Pack[];
   /** Trained parameters and carried variables of the loss: state that is no part of the student. */
@@ -59,6 +61,12 @@ export interface CompiledStep {
   readonly constants: readonly ConstantEntry[];
   /** First values of all state, by key. */
   readonly initial: ReadonlyMap<string, Float32Array>;
+}
+
+export interface Observed {
+  readonly graph: Graph;
+  /** Values of the user's graph, and the outputs that hold them. */
+  readonly values: readonly { readonly value: Value; readonly output: string }[];
 }
 
 /**
@@ -102,6 +110,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     gradients: finished(gradientsAlone(newGraph("gradients"), plan)),
     apply: finished(applyAlone(newGraph("apply"), o, trained)),
     forward: () => finished(forwardAlone(newGraph("forward"), plan)),
+    observed: () => observed(newGraph("observed"), plan),
     weights: plan.weights,
     statistics: plan.statistics,
     auxiliary: { parameters, variables },
@@ -137,6 +146,20 @@ function forwardAlone(b: Builder, plan: StepPlan): Builder {
   addOutput(b, names.forwardLogits, rowsOf(b, logits, plan.batchAxis));
   for (const t of taps) addOutput(b, names.forwardTap(t.name), t.value);
   return b;
+}
+
+function observed(b: Builder, plan: StepPlan): Observed {
+  const emitted = emitStudent(b, plan, new Auxiliary(b, names.state)).values;
+  const values = plan.path
+    .flatMap((node) => node.outputs)
+    .flatMap((value) => {
+      const found = value && emitted.get(value);
+      if (!value || !found?.producer || !isFloat(typeOf(found).dtype)) return [];
+      return [{ value, found, output: names.forward(value.name) }];
+    });
+  for (const { found, output } of values) addOutput(b, output, found);
+  b.graph.prune();
+  return { graph: b.graph, values };
 }
 
 /** The student's own numbers or those given in their place, what the loss begins with, and slots of zeros. */

@@ -73,5 +73,5 @@ export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
       value: t.project ? project(b, auxiliary, t.name, value, width, t.project) : value,
     };
   });
-  return { logits: values.get(plan.logits) as Value, taps, weights, views, nextStatistics, masks };
+  return { logits: values.get(plan.logits) as Value, taps, weights, views, nextStatistics, masks, values };
 }

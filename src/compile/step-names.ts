@@ -27,6 +27,7 @@ export const names = {
   losses: "losses",
   forwardLogits: "forward/logits",
   forwardTap: (tap: string) => `forward/tap/${tap}`,
+  forward: (value: string) => `forward/value/${value}`,
   seedLogits: "seed/logits",
   seedTap: (tap: string) => `seed/tap/${tap}`,
 };

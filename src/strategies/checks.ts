@@ -131,7 +131,7 @@ export function throwOverflow(what: string, m: Matrix): never {
 function notFinite(what: string, m: Matrix, i: number): DistillError {
   return new DistillError(
     "E_NOT_FINITE",
-    `${place(what, m, i)}; every value must be finite: look at that sample, or lower the learning rate`,
+    `${place(what, m, i)}; every value must be finite: look at that sample and what computes it`,
   );
 }
 

@@ -210,7 +210,7 @@ function addSeed(seed: Tensor, weight: number, gradient: Matrix, what: string): 
   if (bad >= 0)
     throw new DistillError(
       "E_NOT_FINITE",
-      `${what} is ${gradient.data[bad]} at row ${Math.floor(bad / neurons)}, column ${bad % neurons}; a step with it would spoil the weights: look at the formula there, or lower the learning rate`,
+      `${what} is ${gradient.data[bad]} at row ${Math.floor(bad / neurons)}, column ${bad % neurons}; a step with it would spoil the weights: look at the formula there`,
     );
   const laid =
     seed.dims.length < 4 ? gradient.data : moveNeurons(Float32Array.from(gradient.data), seed.dims, "second");

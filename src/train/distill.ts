@@ -1,8 +1,9 @@
 // The training loop: teacher + student + data + strategy -> events, and a better student. Supervised training is the same
 // loop without a teacher. Its phases have files of their own: prepare-run, teacher-answers, train-step, evaluate-run.
-
+import { DistillError } from "../base/errors.ts";
 import { roleRows } from "../compile/role-table.ts";
 import { continueRun } from "./continued-run.ts";
+import { Divergence } from "./divergence.ts";
 import { BestStudent, evaluateTeacher, evaluationEvent } from "./evaluate-run.ts";
 import type { DistillEvent } from "./events.ts";
 import { loadStep } from "./load-step.ts";
@@ -12,7 +13,7 @@ import { type Held, type PreparedRun, prepareRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { BatchAhead, readStepBatch } from "./step-batch.ts";
 import { TeacherAnswers } from "./teacher-answers.ts";
-import { diverged, trainStep } from "./train-step.ts";
+import { trainStep } from "./train-step.ts";
 
 /**
  * Trains `student` to match `teacher` on `data`, as an async iterable of events. The last event carries the best student:
@@ -49,6 +50,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     else if (o.init !== "keep") folder?.write("initial.onnx", exported().bytes);
     let step = checkpoint?.step ?? 0;
     const best = new BestStudent(prepared, folder, checkpoint);
+    const divergence = new Divergence(prepared, runner);
     const answers = new TeacherAnswers(prepared);
     held.push(answers);
     yield {
@@ -94,13 +96,19 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         await answers.measureBoth(runner, step);
         yield* prepared.steps.news();
         const next = batches[i + 1];
-        const { losses, learningRate, accept } = await trainStep(prepared, runner, step, batch, () => {
+        const trained = await trainStep(prepared, runner, step, batch, () => {
           if (next && !options.signal?.aborted) ahead?.begin(step + 1, next);
+        }).catch((error: unknown) => {
+          if (error instanceof DistillError && error.code === "E_NOT_FINITE") return error;
+          throw error;
         });
-        if (!Number.isFinite(losses.loss)) {
-          save();
-          throw diverged(step, losses, learningRate, folder?.path);
+        if (trained instanceof DistillError || !Number.isFinite(trained.losses.loss)) {
+          await ahead.release();
+          const again = await readStepBatch(prepared, answers, step, samples);
+          throw await divergence.error(trained, step, again, () => (save() ? folder?.path : undefined));
         }
+        const { losses, learningRate, accept } = trained;
+        divergence.watch(losses.loss as number);
         accept();
         step++;
         const event = { type: "step", step, epoch, learningRate, losses } as const;
@@ -117,6 +125,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
           if (saved) yield saved;
         }
       }
+      divergence.checkState(step);
       if (step % stepsPerEpoch === 0 && options.evaluation)
         yield await best.evaluate(exported(), step, taught?.predictions);
       const saved = save();

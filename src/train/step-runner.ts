@@ -6,6 +6,7 @@ import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { auxiliaryKey } from "../compile/auxiliary.ts";
 import { type CompiledStep, names } from "../compile/compile-step.ts";
 import { unpackTensors } from "../compile/state.ts";
+import type { Value } from "../graph/graph.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
 import { OwnTensor } from "../runtime/own-tensor.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
@@ -119,6 +120,27 @@ export class StepRunner {
       ([name, t]) => [name.slice(names.forwardTap("").length), t] as const,
     );
     return { logits: logits as Tensor, taps: Object.fromEntries(taps) };
+  }
+
+  /** Every value of the student as it stands, in training form and in order, by the values of the user's graph. */
+  async observe(
+    data: Readonly<Record<string, Tensor>>,
+    step: number,
+    compiled: CompiledStep,
+    runtime: Runtime,
+  ): Promise<Map<Value, Tensor>> {
+    const { graph, values } = compiled.observed();
+    const session = await runtime.load(writeGraph(graph));
+    try {
+      const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, step) };
+      for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
+      const out = await session.run(
+        Object.fromEntries(session.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
+      );
+      return new Map(values.map(({ value, output }) => [value, out[output] as Tensor]));
+    } finally {
+      await session.release();
+    }
   }
 
   /** The state as named vectors (live, and gone while a step runs: copy what is to be kept). */

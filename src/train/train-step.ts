@@ -1,5 +1,4 @@
 // One step of a run on a batch that was read: losses on arrays taken where there are any, then the step itself.
-import { DistillError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
 import { exactLoss } from "../losses/infinite.ts";
 import { allLosses, arrayLoss } from "./array-strategy.ts";
@@ -56,20 +55,5 @@ function usedBy(
 ): Record<string, Tensor> {
   return Object.fromEntries(
     inputs.filter((i) => i.name in feeds).map((i) => [i.name, feeds[i.name] as Tensor]),
-  );
-}
-
-export function diverged(
-  step: number,
-  losses: Record<string, number>,
-  learningRate: number,
-  path: string | undefined,
-): DistillError {
-  const culprit = Object.entries(losses).find(([name, v]) => name !== "loss" && !Number.isFinite(v));
-  const where = culprit ? ` (${culprit[0]})` : "";
-  const kept = path ? ` The state before it is saved in ${path}.` : "";
-  return new DistillError(
-    "E_DIVERGED",
-    `the loss is ${losses.loss}${where} at step ${step + 1}, learning rate ${learningRate.toPrecision(3)}: lower the learning rate, clip gradients (--clip-norm), or look for NaN in the data.${kept}`,
   );
 }

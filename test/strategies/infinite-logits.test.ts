@@ -47,7 +47,7 @@ describe("refusals", () => {
     [
       "+∞",
       () => plain.computeGradient(m(0, Infinity), m(0, 1)),
-      "studentLogits is Infinity at row 0, column 1; every value must be finite: look at that sample, or lower the learning rate",
+      "studentLogits is Infinity at row 0, column 1; every value must be finite: look at that sample and what computes it",
     ],
     [
       "a certain answer that the teacher contradicts",

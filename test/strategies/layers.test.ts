@@ -320,7 +320,7 @@ describe("what is refused", () => {
     expect(() => lossOf(s, m, m)).toThrowError(
       error(
         "E_NOT_FINITE",
-        'student activations "layer" is NaN at row 1, column 1; every value must be finite: look at that sample, or lower the learning rate',
+        'student activations "layer" is NaN at row 1, column 1; every value must be finite: look at that sample and what computes it',
       ),
     );
     const huge = Matrix.fromRows([[1e200], [-1e200]]);

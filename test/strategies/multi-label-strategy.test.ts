@@ -91,7 +91,7 @@ describe("the loss", () => {
       "labels is 2 at row 0, column 1; each must lie in [0, 1]: 1 for a label that holds, 0 for one that does not",
     );
     expect(() => strategy.computeGradient(row(1, 2), row(1, 2), row(0, Number.NaN))).toThrow(
-      "labels is NaN at row 0, column 1; every value must be finite: look at that sample, or lower the learning rate",
+      "labels is NaN at row 0, column 1; every value must be finite: look at that sample and what computes it",
     );
     expect(() => new MultiLabelDistillationStrategy({ temprature: 1 } as object)).toThrow(
       'MultiLabelDistillationStrategy: unknown option "temprature". Did you mean "temperature"?',

@@ -256,7 +256,7 @@ describe.each(METRICS)("%s", (metric) => {
         data[row * 4 + column] = bad;
         const broken = new Matrix(5, 4, data);
         const message = (side: string) =>
-          `${side} activations "layer" is ${bad} at row ${row}, column ${column}; every value must be finite: look at that sample, or lower the learning rate`;
+          `${side} activations "layer" is ${bad} at row ${row}, column ${column}; every value must be finite: look at that sample and what computes it`;
         for (const call of calls(broken, t))
           expect(call).toThrowError(error("E_NOT_FINITE", message("student")));
         for (const call of calls(s, broken))

@@ -181,19 +181,19 @@ describe("logits and labels", () => {
       "NaN in the student",
       [m([1, 2], [3, NaN]), good],
       "E_NOT_FINITE",
-      "studentLogits is NaN at row 1, column 1; every value must be finite: look at that sample, or lower the learning rate",
+      "studentLogits is NaN at row 1, column 1; every value must be finite: look at that sample and what computes it",
     ],
     [
       "infinity in the teacher",
       [good, m([1, Infinity], [3, 4])],
       "E_NOT_FINITE",
-      "teacherLogits is Infinity at row 0, column 1; every value must be finite: look at that sample, or lower the learning rate",
+      "teacherLogits is Infinity at row 0, column 1; every value must be finite: look at that sample and what computes it",
     ],
     [
       "NaN in the labels",
       [good, good, m([NaN, 1], [0, 1])],
       "E_NOT_FINITE",
-      "labels is NaN at row 0, column 0; every value must be finite: look at that sample, or lower the learning rate",
+      "labels is NaN at row 0, column 0; every value must be finite: look at that sample and what computes it",
     ],
     [
       "a negative label",
