@@ -72,6 +72,7 @@ describe("distill", () => {
       const events = await collect({
         ...base,
         epochs: 6,
+        keep: "last",
         teacher,
         taps: [tap],
         strategy: new NeuronSelectivityDistillationStrategy({ selectivityWeight, alpha: 0 }),
