@@ -1,6 +1,7 @@
 // The commands eval, inspect, selectivity and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
 import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
+import { axisOptions, modelGivesOptions } from "./output-flags.ts";
 import { choice, dataOptions, jsonOption, option, several, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
@@ -28,7 +29,8 @@ export function addEval(program: Command, run: RunBody): void {
     )
     .addOption(option("--logits <value>", "the value that holds the logits (default: the first output)"))
     .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
-  for (const o of taskOptions("eval")) command.addOption(o);
+  for (const o of [...modelGivesOptions(), ...axisOptions("model"), ...taskOptions("eval")])
+    command.addOption(o);
   command
     .addOption(threadsOption())
     .addOption(jsonOption("print one JSON object instead of tables"))

@@ -15,6 +15,7 @@ import { readModel } from "../onnx/read-model.ts";
 import { type MetricKey, metricSpecs } from "../tasks/metrics.ts";
 import { distill } from "../train/distill.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
+import { askedOf } from "../train/output-options.ts";
 import { writeWhole } from "../train/run-folder.ts";
 import { SharedTeacherOutputs } from "../train/shared-teacher-outputs.ts";
 import type { CompareFlags } from "./compare-command.ts";
@@ -225,12 +226,16 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
   const { teacher, runtime, options } = opened;
   const taught =
     teacher && metricSpecs[metric].against === "teacher"
-      ? await evaluateModel(teacher, test, { runtime, task, logits: options.teacherLogits })
+      ? await evaluateModel(teacher, test, {
+          ...{ runtime, task, role: "teacher", logits: options.teacherLogits },
+          asked: askedOf(options, "teacher"),
+        })
       : undefined;
   const { metrics } = await evaluateModel(readModel(done.student, { source: row.name }), test, {
     runtime,
     task,
     logits: options.studentLogits,
+    asked: askedOf(options, "student"),
     ...(taught && { teacher: taught.predictions }),
   });
   const result: RowResult = {

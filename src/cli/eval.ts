@@ -7,14 +7,17 @@ import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
+import { askedOf, resolveOutputs } from "../train/output-options.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
+import type { OutputFlags } from "./output-flags.ts";
 import { createProgress } from "./progress.ts";
 import { runtimeFor } from "./runtime-for.ts";
 import { table } from "./table.ts";
 import { type TaskFlags, taskOf } from "./task-flags.ts";
+import { flagOf } from "./train-options.ts";
 
-export interface EvalFlags extends TaskFlags {
+export interface EvalFlags extends TaskFlags, Omit<OutputFlags, "studentGives"> {
   data?: string;
   mean?: number | number[];
   std?: number | number[];
@@ -23,14 +26,16 @@ export interface EvalFlags extends TaskFlags {
   batch?: number;
   logits?: string;
   teacherLogits?: string;
+  gives?: OutputFlags["studentGives"];
   threads?: number;
   json?: boolean;
 }
 
 export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Promise<number> {
   if (flags.data === undefined) throw new DistillError("E_OPTION", "eval needs --data");
-  if (flags.teacherLogits !== undefined && flags.teacher === undefined)
-    throw new DistillError("E_OPTION", "--teacher-logits needs a --teacher");
+  for (const key of ["teacherLogits", "teacherGives"] as const)
+    if (flags[key] !== undefined && flags.teacher === undefined)
+      throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
   const task = taskOf(flags);
   const model = await readModelFile(path, { leaveFrom: largeModel });
   const fixed = fixedBatchOf(model);
@@ -48,17 +53,28 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
     );
   const runtime = runtimeFor(flags.threads);
-  const measure = async (m: typeof model, label: string, logits?: string, teacherSays?: Predictions) => {
+  const outputs = resolveOutputs({ ...flags, studentGives: flags.gives }, task);
+  const notes: string[] = [];
+  const measure = async (
+    m: typeof model,
+    label: "model" | "teacher",
+    logits?: string,
+    teacherSays?: Predictions,
+  ) => {
     const progress = createProgress({ stream: io.stderr, total: dataset.length, label, unit: "sample" });
     try {
-      return await evaluateModel(m, dataset, {
+      const measured = await evaluateModel(m, dataset, {
         runtime,
         batch: flags.batch,
         logits,
         task,
+        asked: askedOf(outputs, label === "model" ? "student" : "teacher"),
+        role: label,
         teacher: teacherSays,
         onProgress: (done) => progress.update(done),
       });
+      if (measured.note !== undefined) notes.push(measured.note);
+      return measured;
     } finally {
       progress.finish("");
     }
@@ -80,6 +96,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       msPerSample,
       parameters: size.parameters,
       bytes: size.bytes,
+      ...(notes.length > 0 && { notes }),
       ...(recall && {
         classes: recall.map((r, i) => ({ name: names[i], samples: sum(confusion?.[i]), recall: r })),
         confusion,
@@ -113,6 +130,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
     ["parameters", formatCount(size.parameters)],
     ["size", formatBytes(size.bytes)],
   ];
+  for (const note of notes) io.stdout.write(`${note}\n`);
   io.stdout.write(`${path} on ${formatCount(found.samples)} samples of ${flags.data}\n`);
   io.stdout.write(table(rows));
   if (recall) {

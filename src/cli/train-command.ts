@@ -8,6 +8,7 @@ import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { keptStudents } from "../train/kept-students.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
+import { axisOptions, givesOptions } from "./output-flags.ts";
 import { outputHelp } from "./output-losses.ts";
 import { lrFor, noDecayPatterns, weightDecayFor } from "./parameter-group-option.ts";
 import { choice, dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
@@ -71,7 +72,8 @@ export function addTrainingOptions(command: Command): void {
       ),
     )
     .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
-  for (const o of taskOptions("train")) command.addOption(o);
+  for (const o of [...givesOptions(), ...axisOptions("student"), ...taskOptions("train")])
+    command.addOption(o);
 
   command.optionsGroup("Data:");
   for (const o of dataOptions(

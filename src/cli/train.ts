@@ -11,6 +11,7 @@ import type { ModelRow } from "../report/data.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
 import type { DistillOptions } from "../train/options.ts";
+import { askedOf } from "../train/output-options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
 import type { FormedTap } from "../train/taps.ts";
 import { type CliIo, exitCodes } from "./io.ts";
@@ -135,7 +136,12 @@ async function finish(f: Finished): Promise<number> {
     notes: f.notes,
     models: [
       ...(teacher
-        ? [{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits }]
+        ? [
+            {
+              ...{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits },
+              asked: askedOf(flags, "teacher"),
+            },
+          ]
         : []),
       {
         role: "student",
@@ -143,6 +149,7 @@ async function finish(f: Finished): Promise<number> {
         training: teacher ? "distilled" : "labels",
         model: readModel(f.done.student, { source: join(out, "student.onnx") }),
         logits: flags.studentLogits,
+        asked: askedOf(flags, "student"),
         folder: out,
         seconds: f.done.seconds,
       },

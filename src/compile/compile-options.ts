@@ -7,7 +7,7 @@ import type { Model } from "../onnx/model.ts";
 import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { TapForm } from "../taps/tap-form.ts";
-import type { Task } from "../tasks/index.ts";
+import type { OutputReading, Task } from "../tasks/index.ts";
 import type { GroupOptions } from "./parameter-groups.ts";
 
 export interface CompileTap {
@@ -32,8 +32,10 @@ export interface CompileOptions extends GroupOptions {
   readonly logits?: string | undefined;
   /** What the logits mean; default: classification. */
   readonly task?: Task | undefined;
-  /** Samples a step, where the logits may come with time in front. */
+  /** Samples a step, where they may lie along another axis than the first. */
   readonly batch?: number | undefined;
+  /** How the logits are read; default: as logits, by their shape. */
+  readonly reading?: OutputReading | undefined;
   /** Whether a teacher's logits are fed, with the samples in front. */
   readonly teacherLogits: boolean;
   /**

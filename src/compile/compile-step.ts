@@ -9,7 +9,7 @@ import { type Graph, type Node, typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { newBuilder } from "../ops/index.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { type BatchAxis, rowsOf } from "../tasks/index.ts";
+import { type OutputReading, readRows } from "../tasks/index.ts";
 import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { blockConvolutions } from "./block-convolutions.ts";
 import type { CompileOptions } from "./compile-options.ts";
@@ -52,9 +52,9 @@ export interface CompiledStep {
   readonly masks: readonly DropoutMask[];
   /** What runs before the step, as it stands in the student's file; its values are fed as `names.front(name)`. */
   readonly front: Front;
-  /** Shape of the student's logits, samples in front, and where its own samples lie. */
+  /** Shape of the student's logits in the task's form, and how its output is read. */
   readonly logitsShape: Shape;
-  readonly batchAxis: BatchAxis;
+  readonly reading: OutputReading;
   /** Constants that may be weights but are not trained, because the loss does not move them; and where the gradient ends. */
   readonly unmoved: ReadonlyMap<string, Node | undefined>;
   /** Every float constant that the loss depends on: trained, fixed or statistics, and why. */
@@ -121,7 +121,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     masks: emitted.masks,
     front: plan.front,
     logitsShape: plan.logitsShape,
-    batchAxis: plan.batchAxis,
+    reading: plan.reading,
     unmoved,
     constants: plan.roles.entries,
     initial: firstState(plan, trained, [...parameters, ...variables]),
@@ -143,7 +143,7 @@ function applyAlone(b: Builder, o: CompileOptions, trained: readonly Pack[]): Bu
 
 function forwardAlone(b: Builder, plan: StepPlan): Builder {
   const { logits, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
-  addOutput(b, names.forwardLogits, rowsOf(b, logits, plan.batchAxis));
+  addOutput(b, names.forwardLogits, readRows(b, logits, plan.reading, plan.task));
   for (const t of taps) addOutput(b, names.forwardTap(t.name), t.value);
   return b;
 }

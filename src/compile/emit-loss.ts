@@ -5,7 +5,7 @@ import { typeOf, type Value } from "../graph/graph.ts";
 import { oneHotRows, type TapPair } from "../losses/terms.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Progress } from "../strategies/index.ts";
-import { rowsOf, rowsShape } from "../tasks/index.ts";
+import { readRows, rowsOf, rowsShape } from "../tasks/index.ts";
 import { Auxiliary } from "./auxiliary.ts";
 import { emitStudent } from "./emit-student.ts";
 import type { StepPlan } from "./plan-step.ts";
@@ -36,7 +36,7 @@ export function emitLoss(b: Builder, plan: StepPlan) {
   const terms = o.loss.emit({
     b,
     state: auxiliary,
-    studentLogits: rowsOf(b, logits, plan.batchAxis),
+    studentLogits: readRows(b, logits, plan.reading, plan.task),
     teacherLogits: teacherLogits && rowsOf(b, teacherLogits),
     rowWeights: fed.rowWeights,
     labelIndices: fed.labelIndices,

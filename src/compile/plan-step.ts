@@ -1,15 +1,16 @@
 // What a step is made of, settled before anything is emitted: the values that the loss looks at, the nodes that they need,
 // which constants are trained, and how the state is laid out.
 import { DistillError } from "../base/errors.ts";
-import type { Shape, Tensor } from "../base/tensor.ts";
+import { formatShape, type Shape, type Tensor } from "../base/tensor.ts";
 import { type Node, typeOf, type Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { opTable } from "../ops/index.ts";
 import {
-  type BatchAxis,
-  batchFirstShape,
   checkLogitsShape,
-  findBatchAxis,
+  findLayout,
+  type OutputReading,
+  readShape,
+  type Task,
   taskNamed,
 } from "../tasks/index.ts";
 import { checkPath } from "./check-path.ts";
@@ -25,8 +26,9 @@ import { pathTo } from "./student-forward.ts";
 interface Wanted {
   readonly o: CompileOptions;
   readonly logits: Value;
-  readonly batchAxis: BatchAxis;
-  /** Samples in front. */
+  readonly task: Task;
+  readonly reading: OutputReading;
+  /** In the task's form. */
   readonly logitsShape: Shape;
   readonly tapValues: readonly Value[];
   readonly settings: (weight: Value) => PackSettings;
@@ -52,7 +54,16 @@ export function planStep(o: CompileOptions): StepPlan {
   const { dims } = typeOf(logits);
   const what = `the student's logits "${logits.name}" (${o.student.source})`;
   checkLogitsShape(task, dims, what, "--student-logits");
-  const batchAxis = task.timeFirst && o.batch !== undefined ? findBatchAxis(dims, o.batch, what) : 0;
+  const reading = o.reading ?? {
+    ...findLayout({ task, dims, samples: o.batch ?? (dims[0] as number), what }),
+    gives: "logits",
+  };
+  const logitsShape = readShape(dims, reading, task);
+  if (!logitsShape || (o.batch !== undefined && dims[reading.batchAxis] !== o.batch))
+    throw new DistillError(
+      "E_SHAPE",
+      `${what} are ${formatShape(dims)} for a batch of ${o.batch}; expected ${task.logits}`,
+    );
   o.taps.forEach((tap, i) => {
     checkTap(o, tap, tapValues[i] as Value);
   });
@@ -66,15 +77,7 @@ export function planStep(o: CompileOptions): StepPlan {
   });
   checkPath(o.student, opTable, pathTo(o.student, values, either(o.known, front)), roles.trained);
   const settings = settingsOf(o.student, opTable, path, roles.trained, o);
-  const wanted = {
-    o,
-    settings,
-    logits,
-    batchAxis,
-    logitsShape: batchFirstShape(dims, batchAxis),
-    tapValues,
-    front,
-  };
+  const wanted = { o, settings, task, logits, reading, logitsShape, tapValues, front };
   return withRoles(wanted, roles);
 }
 
@@ -93,19 +96,13 @@ function either(known: ReadonlyMap<Value, Tensor>, { values }: Front): { has(val
 }
 
 function withRoles(wanted: Wanted, roles: Roles): StepPlan {
-  const { o, settings, logits, batchAxis, logitsShape, tapValues, front } = wanted;
+  const { o, settings, logits, tapValues, front } = wanted;
   if (roles.trained.length === 0) throw nothingToTrain(o);
   const shape = shaped(o.student);
   const known = new Map(o.known);
   for (const v of [...roles.trained, ...roles.statistics]) known.delete(v);
   return {
-    o,
-    settings,
-    logits,
-    batchAxis,
-    logitsShape,
-    tapValues,
-    front,
+    ...wanted,
     path: pathTo(o.student, [logits, ...tapValues], either(known, front)),
     known,
     roles,

@@ -21,13 +21,17 @@ export interface Logits {
   readonly unexpected?: { readonly op: string; readonly node: string };
   /** The nodes behind the activation (a Flatten, a Cast) once more, for the logits. */
   readonly added: readonly AddedNode[];
+  /** The axis along which the activation is a softmax, of the value that goes into it; negative: from the end. */
+  readonly classes?: { readonly value: string; readonly axis: number };
 }
 
 /**
  * The logits behind `output` (default: the first output of floats). For "softmax" (the default), the input of a final
  * Softmax or LogSoftmax, also spelled out (Exp, ReduceSum, Div; Log of a Softmax; x − ReduceLogSumExp(x)); for "sigmoid",
- * that of a final Sigmoid; looked for through Identity, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Cast, Dropout,
- * × 1 and + 0; a ZipMap stands for its tensor. For "identity", the output as it is. An activation over the batch (axis 0) is none of these.
+ * that of a final Sigmoid; looked for through Identity, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Cast, Dropout, Slice,
+ * Gather, × 1 and + 0, which are done to the logits too, and through what only rounds or bounds a probability, which is not:
+ * QuantizeLinear and DequantizeLinear, Clip, Max, Min and + with constants that leave [0, 1] all but whole. A ZipMap stands
+ * for its tensor. For "identity", the output as it is. An activation over the batch (axis 0) is none of these.
  *
  * Errors: E_NAME for an output that does not exist, with the nearest names; E_MODEL for a model without an output of floats.
  *
@@ -48,7 +52,7 @@ export function logitsOf(
   const { views, value } = throughViews(model.graph, found);
   const end = activationAt(model.graph, value);
   if (!end || activation === "identity") return { value: found.name, output: found.name, added: [] };
-  const { op, node } = end;
+  const { op, node, axis } = end;
   if (end.kind !== activation)
     return { value: found.name, output: found.name, unexpected: { op, node: node.name }, added: [] };
   const added = viewsAgain(model, views, end.logits, found.name);
@@ -57,6 +61,7 @@ export function logitsOf(
     output: found.name,
     activation: { op, node: node.name },
     added,
+    ...(axis !== undefined && { classes: { value: end.logits.name, axis } }),
   };
 }
 
@@ -67,13 +72,11 @@ export function withLogits(model: Model, logits: Logits): Model {
 
 /** One line for the user, where the logits are not the output. */
 export function describeLogits(logits: Logits, who: string): string | undefined {
-  const { activation, unexpected, output, value, added } = logits;
+  const { activation, output, value, added } = logits;
   if (activation) {
     const input = added.length === 0 ? `"${value}", its input,` : "its input";
     return `${who}'s output "${output}" comes from a ${activation.op} (node "${activation.node}"): ${input} is taken for the logits`;
   }
-  if (unexpected)
-    return `${who}'s output "${output}" ends in a ${unexpected.op} (node "${unexpected.node}"), which this task does not expect: its values are taken for logits as they are`;
   return undefined;
 }
 
@@ -118,11 +121,48 @@ function throughViews(graph: Graph, from: Value): { views: Node[]; value: Value 
   let value = from;
   for (;;) {
     const node = value.producer;
-    const x = node && node.outputs[0] === value ? passedOn(graph, node) : undefined;
-    if (!node || !x) return { views, value };
-    views.push(node);
+    if (!node || node.outputs[0] !== value) return { views, value };
+    const viewed = passedOn(graph, node);
+    const x = viewed ?? rounded(graph, node);
+    if (!x) return { views, value };
+    if (viewed) views.push(node);
     value = x;
   }
+}
+
+/** So far may a bound cut into [0, 1], or a number be added, without another probability being meant. */
+const slight = 1e-3;
+const quantising = new Set(["QuantizeLinear", "DequantizeLinear"]);
+
+/** What goes into a node that only rounds a probability, or keeps it off 0 and 1: nothing that logits must go through too. */
+function rounded(graph: Graph, node: Node): Value | undefined {
+  const [x] = node.inputs;
+  if (quantising.has(node.op) && (node.domain === "" || node.domain === "com.microsoft")) return x;
+  if (node.domain !== "") return undefined;
+  const numberOf = (v: Value | undefined): number | undefined => {
+    const t = v && graph.constants.get(v);
+    return t && isFloat(t.dtype) && t.dtype !== "float16" && t.data.length === 1
+      ? toNumbers(t)[0]
+      : undefined;
+  };
+  const attr = new AttributeReader(node.attributes, `${node.op} at node "${node.name}"`);
+  if (node.op === "Clip") {
+    const [, low, high] = node.inputs;
+    const least = low ? numberOf(low) : attr.float("min", Number.NEGATIVE_INFINITY);
+    const most = high ? numberOf(high) : attr.float("max", Number.POSITIVE_INFINITY);
+    return least !== undefined && most !== undefined && least <= slight && most >= 1 - slight ? x : undefined;
+  }
+  const fits = (
+    {
+      Max: (v) => v <= slight,
+      Min: (v) => v >= 1 - slight,
+      Add: (v) => Math.abs(v) <= slight,
+    } as Readonly<Record<string, (v: number) => boolean>>
+  )[node.op];
+  if (!fits || node.inputs.length !== 2) return undefined;
+  const [a, b] = node.inputs.map(numberOf);
+  if (b !== undefined && fits(b)) return x;
+  return a !== undefined && fits(a) ? node.inputs[1] : undefined;
 }
 
 const viewOps = new Set([
@@ -134,6 +174,8 @@ const viewOps = new Set([
   "Transpose",
   "Cast",
   "Dropout",
+  "Slice",
+  "Gather",
 ]);
 const isZipMap = (node: Node): boolean => node.op === "ZipMap" && node.domain === "ai.onnx.ml";
 
@@ -142,7 +184,9 @@ const neutral: Readonly<Record<string, number>> = { Mul: 1, Div: 1, Add: 0, Sub:
 
 function passedOn(graph: Graph, node: Node): Value | undefined {
   if (node.domain !== "") return undefined;
-  if (viewOps.has(node.op)) return node.inputs[0];
+  // Which elements a Slice or a Gather takes must not follow from the data.
+  if (viewOps.has(node.op))
+    return node.inputs.slice(1).every((x) => !x || graph.constants.has(x)) ? node.inputs[0] : undefined;
   const nothing = neutral[node.op];
   if (nothing === undefined) return undefined;
   const isNeutral = (x: Value | undefined): boolean => {
@@ -159,36 +203,42 @@ interface End {
   readonly op: string;
   readonly node: Node;
   readonly logits: Value;
+  /** Of a softmax. */
+  readonly axis?: number | undefined;
 }
 
 function activationAt(graph: Graph, value: Value): End | undefined {
   const node = value.producer;
   const x = node?.inputs[0];
   if (!node || !x || node.domain !== "") return undefined;
-  const end = (kind: OutputKind, op: string, logits: Value): End => ({ kind, op, node, logits });
+  const end = (kind: OutputKind, op: string, logits: Value, axis?: number): End => ({
+    ...{ kind, op, node, logits, axis },
+  });
   if (node.op === "Sigmoid") return end("sigmoid", "Sigmoid", x);
   if (node.op === "Softmax" || node.op === "LogSoftmax")
-    return overClasses(graph, node) ? end("softmax", node.op, x) : undefined;
+    return overClasses(graph, node) ? end("softmax", node.op, x, axisOf(graph, node)) : undefined;
   if (node.op === "Log") {
     const inner = activationAt(graph, throughViews(graph, x).value);
     return inner?.kind === "softmax" && inner.op === "Softmax"
-      ? end("softmax", "LogSoftmax", inner.logits)
+      ? end("softmax", "LogSoftmax", inner.logits, inner.axis)
       : undefined;
   }
-  const logits = spelledOut(graph, node);
-  return logits && end("softmax", node.op === "Sub" ? "LogSoftmax" : "Softmax", logits);
+  const found = spelledOut(graph, node);
+  return found && end("softmax", node.op === "Sub" ? "LogSoftmax" : "Softmax", found.logits, found.axis);
 }
 
 /** Exp(z) / ReduceSum(Exp(z)), z − Log(ReduceSum(Exp(z))) and x − ReduceLogSumExp(x); z may be x − ReduceMax(x). */
-function spelledOut(graph: Graph, node: Node): Value | undefined {
+function spelledOut(graph: Graph, node: Node): Pick<End, "logits" | "axis"> | undefined {
   const [a, b] = node.inputs;
   if (!a || !b) return undefined;
   const made = (v: Value | undefined, op: string): Node | undefined => {
     const by = v?.producer;
     return by?.op === op && by.domain === "" ? by : undefined;
   };
+  let axis: number | undefined;
   const sumOf = (v: Value | undefined): Value | undefined => {
     const sum = made(v, "ReduceSum");
+    axis = sum && axisOf(graph, sum);
     return sum && overClasses(graph, sum) ? sum.inputs[0] : undefined;
   };
   const unshifted = (z: Value): Value => {
@@ -199,26 +249,39 @@ function spelledOut(graph: Graph, node: Node): Value | undefined {
   if (node.op === "Div" || node.op === "Mul") {
     const [e, sum] = node.op === "Div" ? [a, b] : [a, made(b, "Reciprocal")?.inputs[0]];
     const z = made(e, "Exp")?.inputs[0];
-    return z && sumOf(sum) === e ? unshifted(z) : undefined;
+    return z && sumOf(sum) === e ? { logits: unshifted(z), axis } : undefined;
   }
   if (node.op !== "Sub") return undefined;
   const whole = made(b, "ReduceLogSumExp");
-  if (whole && whole.inputs[0] === a && overClasses(graph, whole)) return unshifted(a);
+  if (whole && whole.inputs[0] === a && overClasses(graph, whole))
+    return { logits: unshifted(a), axis: axisOf(graph, whole) };
   const e = sumOf(made(b, "Log")?.inputs[0]);
-  return e && made(e, "Exp")?.inputs[0] === a ? unshifted(a) : undefined;
+  return e && made(e, "Exp")?.inputs[0] === a ? { logits: unshifted(a), axis } : undefined;
 }
 
 /** Whether a node works along the classes: axis 1 or the last, never along the batch. */
 function overClasses(graph: Graph, node: Node): boolean {
-  const attr = new AttributeReader(node.attributes, `${node.op} at node "${node.name}"`);
+  const axis = axisOf(graph, node);
   const rank = node.inputs[0]?.type?.dims.length;
-  const isClasses = (axis: number): boolean =>
-    axis === 1 || axis === -1 || (rank === undefined ? axis > 1 : axis === rank - 1);
-  if (!node.op.startsWith("Reduce"))
-    return isClasses(attr.int("axis", (graph.opsets.get("") ?? 1) < 13 ? 1 : -1));
+  return (
+    axis === 1 || axis === -1 || (axis !== undefined && (rank === undefined ? axis > 1 : axis === rank - 1))
+  );
+}
+
+/** The one axis along which a softmax or a sum runs. */
+function axisOf(graph: Graph, node: Node): number | undefined {
+  const attr = new AttributeReader(node.attributes, `${node.op} at node "${node.name}"`);
+  if (!node.op.startsWith("Reduce")) return attr.int("axis", (graph.opsets.get("") ?? 1) < 13 ? 1 : -1);
   const given = node.inputs[1] && graph.constants.get(node.inputs[1]);
   const axes = given ? toNumbers(given) : attr.ints("axes", []);
-  return axes.length === 1 && isClasses(axes[0] as number);
+  return axes.length === 1 ? axes[0] : undefined;
+}
+
+/** The value that an output is a view of. */
+export function behindViews(graph: Graph, from: Value): Value {
+  const { producer } = from;
+  const x = producer && producer.outputs[0] === from ? passedOn(graph, producer) : undefined;
+  return x ? behindViews(graph, x) : from;
 }
 
 /** The views on another value, in the model's order. */

@@ -104,7 +104,9 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
     own,
     model,
     logits,
-    observation: inserted ? await observe(model, o.runtime, o.feeds) : batched.observation,
+    observation: inserted
+      ? { ...(await observe(model, o.runtime, o.feeds)), seen: batched.observation.seen }
+      : batched.observation,
     values: fresh?.values ?? new Map(),
     notes: notes.filter((note) => note !== undefined),
     record: {
@@ -171,13 +173,13 @@ async function atBatch(model: Model, logits: Logits, o: PrepareStudentOptions): 
   );
   const rebatched = async (fixed: number): Promise<AtBatch> => {
     const made = await rebatch(model, { runtime, batch, feeds, fixed, wanted });
-    return { model: made, observation: await observe(made, runtime, feeds), fixed };
+    return { model: made, observation: await observe(made, runtime, feeds, [logits.value]), fixed };
   };
   const fixed = fixedBatchOf(model);
   if (fixed !== undefined && fixed !== batch) return rebatched(fixed);
   let problem: unknown;
   try {
-    const observation = await observe(model, runtime, feeds);
+    const observation = await observe(model, runtime, feeds, [logits.value]);
     const { dims } = typeOf(model.graph.find(logits.value) as Value);
     if (dims.slice(0, 2).includes(batch)) return { model, observation };
   } catch (error) {

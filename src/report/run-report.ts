@@ -9,7 +9,7 @@ import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
 import { metricNamed } from "../strategies/selectivity-metric.ts";
-import { metricKeys, type Predictions, type Task } from "../tasks/index.ts";
+import { type AskedReading, metricKeys, type Predictions, type Task } from "../tasks/index.ts";
 import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
@@ -36,6 +36,8 @@ export interface ReportedModel {
   readonly model: Model;
   /** The value that holds the logits; default: the first output. */
   readonly logits?: string | undefined;
+  /** What was said of how its output is read. */
+  readonly asked?: AskedReading | undefined;
   /** Run folder of the training, for the curves. */
   readonly folder?: string;
   /** Wall time of the training. */
@@ -90,6 +92,8 @@ export async function runReport(o: RunReportOptions): Promise<{ data: ReportData
       runtime: o.runtime,
       batch: o.batch,
       logits: m.logits,
+      asked: m.asked,
+      role: m.role,
       task: o.task,
       teacher: m.role === "teacher" ? undefined : teacherSays,
     });

@@ -19,8 +19,9 @@ export async function observeBranches(
   model: Model,
   runtime: Runtime,
   feeds: Tensors,
+  wanted: readonly string[] = [],
 ): Promise<Observation & { readonly model: Model }> {
-  const found = await observe(model, runtime, feeds);
+  const found = await observe(model, runtime, feeds, wanted);
   const conditions = new Map<string, boolean>();
   for (const { op, domain, inputs } of model.graph.nodes) {
     const condition = op === "If" && domain === "" ? inputs[0] : undefined;
@@ -28,5 +29,5 @@ export async function observeBranches(
     if (condition && value) conditions.set(condition.name, toNumbers(value)[0] !== 0);
   }
   const written = conditions.size > 0 ? inlineBranches(model, conditions) : model;
-  return written === model ? { ...found, model } : observeBranches(written, runtime, feeds);
+  return written === model ? { ...found, model } : observeBranches(written, runtime, feeds, wanted);
 }

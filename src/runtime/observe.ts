@@ -20,6 +20,8 @@ export interface Observation {
    * and what every deterministic op makes of such values (Shape, Size and the like: of the shape of any value).
    */
   readonly known: ReadonlyMap<Value, Tensor>;
+  /** What the values hold that were asked for. */
+  readonly seen: Tensors;
 }
 
 /** The input of which an op reads the shape or the element type alone, so that its elements need not be known. */
@@ -36,7 +38,12 @@ const trustedDomains = new Set(["", "com.microsoft"]);
  * @example
  * const { known } = await observe(model, nodeRuntime, exampleFeeds(model, 2));
  */
-export async function observe(model: Model, runtime: Runtime, feeds: Tensors): Promise<Observation> {
+export async function observe(
+  model: Model,
+  runtime: Runtime,
+  feeds: Tensors,
+  wanted: readonly string[] = [],
+): Promise<Observation> {
   // Without optimisation each value is computed as the model says, and none is fused away.
   const lowBits = lowBitsOf(model.graph);
   const asFloats = new Map([...lowBits.keys()].map((x) => [x, model.graph.freeName(`${x.name}/numbers`)]));
@@ -59,7 +66,8 @@ export async function observe(model: Model, runtime: Runtime, feeds: Tensors): P
     value.type = { dtype: lowBits.get(value) ?? found.dtype, dims: [...found.dims] };
     types.set(value, value.type);
   }
-  return { types, known: fold(graph, results) };
+  const seen = Object.fromEntries(wanted.flatMap((name) => (results[name] ? [[name, results[name]]] : [])));
+  return { types, known: fold(graph, results), seen };
 }
 
 /** Values of element types that no session hands out; what they hold is observed as float32. */

@@ -42,14 +42,24 @@ interface Step {
   readonly forth: (axis: number) => number | undefined;
 }
 
-/** As `neuronAxisOf`, undefined where nothing tells. */
-export function toldAxis(value: Value, rank: number, known: ToldAxes = new Map()): number | undefined {
-  const axis = walkBack(value, rank, known);
+/** As `neuronAxisOf`, undefined where nothing tells. `isWeight`: of W·x, whose neurons are its rows. */
+export function toldAxis(
+  value: Value,
+  rank: number,
+  known: ToldAxes = new Map(),
+  isWeight: (x: Value) => boolean = () => false,
+): number | undefined {
+  const axis = walkBack(value, rank, known, isWeight);
   known.set(value, axis);
   return axis;
 }
 
-function walkBack(value: Value, rank: number, known: ToldAxes): number | undefined {
+function walkBack(
+  value: Value,
+  rank: number,
+  known: ToldAxes,
+  isWeight: (x: Value) => boolean,
+): number | undefined {
   interface Open {
     readonly value: Value;
     readonly rank: number;
@@ -70,7 +80,13 @@ function walkBack(value: Value, rank: number, known: ToldAxes): number | undefin
       if (axis !== undefined) return axis;
     }
     const key = tableKey(node.op, node.domain);
-    const told = second.has(key) ? 1 : last.has(key) || normalizesLast(node, own) ? own - 1 : undefined;
+    const [a, c] = node.inputs;
+    const rows = last.has(key) && a && c && isWeight(a) && !isWeight(c) ? 1 : 0;
+    const told = second.has(key)
+      ? 1
+      : last.has(key) || normalizesLast(node, own)
+        ? own - 1 - rows
+        : undefined;
     const axis = told === undefined ? undefined : forth(told);
     if (axis !== undefined) return axis;
     if (told !== undefined) continue;

@@ -4,6 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { neuronAxis } from "../base/layout.ts";
 import { formatShape, isFloat, type Shape, sameShape, type Tensor, toNumbers } from "../base/tensor.ts";
 import { ResponseDistillationStrategy } from "../strategies/index.ts";
+import { withoutOnes } from "./find-layout.ts";
 import type { MetricKey, Metrics } from "./metrics.ts";
 import { rowsOfTensor, rowsShape } from "./rows.ts";
 import type { Evaluator, LabelFeeds, LabelSource, Task } from "./task.ts";
@@ -51,7 +52,7 @@ export function categoricalTask(o: CategoricalOptions): Task {
 
 /**
  * Labels of whole numbers, shaped like the logits without their classes: class indices. Floats shaped like the logits:
- * distributions.
+ * distributions. Axes of length 1 more or less, behind the samples, make no difference.
  */
 export function categoricalFeeds(
   labels: Tensor,
@@ -60,11 +61,11 @@ export function categoricalFeeds(
   { name: task, ignoreIndex }: Pick<CategoricalOptions, "name" | "ignoreIndex">,
 ): LabelFeeds {
   const [rows, classes] = rowsShape(logits);
-  if (isFloat(labels.dtype) && sameShape(labels.dims, logits))
+  const fits = (wanted: Shape): boolean => sameShape(withoutOnes(labels.dims), withoutOnes(wanted));
+  if (isFloat(labels.dtype) && fits(logits))
     return { labels: { dtype: "float32", dims: logits, data: Float32Array.from(toNumbers(labels)) } };
   const wanted = logits.toSpliced(neuronAxis(logits.length), 1);
-  if (isFloat(labels.dtype) || !sameShape(labels.dims, wanted))
-    throw misshapen(labels, wanted, logits, source, task);
+  if (isFloat(labels.dtype) || !fits(wanted)) throw misshapen(labels, wanted, logits, source, task);
   const each = rows / (logits[0] as number);
   const values = labels.data as ArrayLike<number | bigint>;
   const indices = new Int32Array(rows);

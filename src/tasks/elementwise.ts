@@ -1,12 +1,12 @@
 // What the tasks share whose every output is an answer of its own: labels shaped like the outputs.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape, type Tensor, toNumbers } from "../base/tensor.ts";
-import { rowsShape } from "./rows.ts";
+import { withoutOnes } from "./find-layout.ts";
 import type { LabelFeeds, LabelSource } from "./task.ts";
 
 /**
- * Labels as float32 in the shape of the outputs; one number a sample where there is one output. `wrong` says what is wrong
- * with a label, if anything.
+ * Labels as float32 in the shape of the outputs, axes of length 1 behind the samples more or less. `wrong` says what is
+ * wrong with a label, if anything.
  */
 export function elementwiseFeeds(
   labels: Tensor,
@@ -16,11 +16,7 @@ export function elementwiseFeeds(
   wrong: (label: number) => string | undefined = () => undefined,
 ): LabelFeeds {
   const [n] = outputs as readonly [number];
-  const single = rowsShape(outputs)[1] === 1;
-  const fits =
-    sameShape(labels.dims, outputs) ||
-    (single && sameShape(withoutOnes(labels.dims), withoutOnes(outputs)) && labels.dims[0] === n);
-  if (!fits)
+  if (!sameShape(withoutOnes(labels.dims), withoutOnes(outputs)))
     throw new DistillError(
       "E_DATA",
       `${source.name}: labels are ${labels.dtype} ${formatShape(labels.dims)}; with outputs ${formatShape(outputs)}, task ${task} takes numbers of the same shape`,
@@ -38,5 +34,3 @@ export function elementwiseFeeds(
   }
   return { labels: { dtype: "float32", dims: outputs, data } };
 }
-
-const withoutOnes = (dims: Shape): Shape => [dims[0] as number, ...dims.slice(1).filter((d) => d !== 1)];

@@ -6,6 +6,7 @@ import { classification } from "./classification.ts";
 import { ctc } from "./ctc.ts";
 import { multiLabel } from "./multi-label.ts";
 import { defaultTask, type TaskName, taskNames, tasksWith } from "./names.ts";
+import { isReadable } from "./reading.ts";
 import { regression } from "./regression.ts";
 import { segmentation } from "./segmentation.ts";
 import type { Task, TaskOptions } from "./task.ts";
@@ -55,7 +56,7 @@ export function tasksOfRank(rank: number): TaskName[] {
  * @param flag the option that names the right value, e.g. `--student-logits`
  */
 export function checkLogitsShape(task: Task, dims: Shape, what: string, flag: string): void {
-  if (task.takesRank(dims.length)) return;
+  if (isReadable(dims, task)) return;
   const others = tasksOfRank(dims.length);
   const choose =
     others.length > 0 ? `, or the task that takes such logits with --task: ${others.join(", ")}` : "";
@@ -65,7 +66,10 @@ export function checkLogitsShape(task: Task, dims: Shape, what: string, flag: st
   );
 }
 
+export { type AskedAxes, findLayout, type ToldAxes, withoutOnes } from "./find-layout.ts";
+export * from "./find-reading.ts";
 export * from "./metrics.ts";
 export { defaultTask, type TaskName, taskNames } from "./names.ts";
+export * from "./reading.ts";
 export * from "./rows.ts";
 export type * from "./task.ts";

@@ -23,7 +23,7 @@ export function multiLabel(_: TaskOptions): Task {
     rows: "labels",
     logits: "[N, L]",
     labels: "[N, L] of 0 and 1",
-    takesRank: (rank) => rank >= 2 && rank <= 5,
+    takesRank: (rank) => rank >= 1 && rank <= 5,
     timeFirst: false,
     ignores: false,
     learnsFromLabels: true,

@@ -1,12 +1,12 @@
 // The option classWeights: checked, made from labels where it is "balanced", and told.
 import { DistillError } from "../base/errors.ts";
-import { isFloat, toNumbers } from "../base/tensor.ts";
+import { isFloat, type Shape, toNumbers } from "../base/tensor.ts";
 import { valueNamed } from "../compile/compile-step.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { type Dataset, type Labels, labelTensor } from "../data/dataset.ts";
 import { typeOf } from "../graph/graph.ts";
 import type { PreparedStudent } from "../prepare/prepare-student.ts";
-import type { Task } from "../tasks/index.ts";
+import { type OutputReading, readShape, type Task } from "../tasks/index.ts";
 import type { Resolved } from "./options.ts";
 
 /** Samples whose labels are read together. */
@@ -55,8 +55,10 @@ export async function balancedWeights(
   data: Dataset,
   { model, logits }: PreparedStudent,
   { task, taskOptions: { ignoreIndex } }: Pick<Resolved, "task" | "taskOptions">,
+  reading: OutputReading,
 ): Promise<number[]> {
-  const classes = task.classesOf(typeOf(valueNamed(model, logits.value, "logits")).dims) as number;
+  const { dims } = typeOf(valueNamed(model, logits.value, "logits"));
+  const classes = task.classesOf(readShape(dims, reading, task) as Shape) as number;
   const counts = new Array<number>(classes).fill(0);
   for (const samples of evaluationBatches(data.length, chunk)) {
     const given = data.readLabels ? await data.readLabels(samples) : (await data.read(samples)).labels;

@@ -4,9 +4,17 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { logitsOf, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { type BatchAxis, type Predictions, type Task, taskNamed } from "../tasks/index.ts";
+import {
+  type AskedReading,
+  type OutputReading,
+  type Predictions,
+  type Task,
+  taskNamed,
+} from "../tasks/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { openRunner } from "./model-runner.ts";
+import { activationOf } from "./output-options.ts";
+import { OutputReader } from "./output-reader.ts";
 
 export interface EvaluateModelOptions {
   readonly runtime: Runtime;
@@ -18,9 +26,19 @@ export interface EvaluateModelOptions {
   readonly task?: Task | undefined;
   /** The teacher's predictions on the same data. */
   readonly teacher?: Predictions | undefined;
-  /** Where the samples of the logits lie; default: found. */
-  readonly batchAxis?: BatchAxis | undefined;
+  /** What is said of how the output is read; default: found from the first batch. */
+  readonly asked?: AskedReading | undefined;
+  /** Settled before. */
+  readonly reading?: OutputReading | undefined;
+  /** Whose output it is, and the options that name it and say what it gives. Default: of the student's. */
+  readonly role?: "model" | "student" | "teacher" | undefined;
   readonly onProgress?: (done: number) => void;
+}
+
+export interface ModelEvaluation extends Evaluation {
+  readonly batch: number;
+  /** Of an output whose values are not taken as they are. */
+  readonly note: string | undefined;
 }
 
 /**
@@ -33,10 +51,19 @@ export async function evaluateModel(
   model: Model,
   dataset: Dataset,
   o: EvaluateModelOptions,
-): Promise<Evaluation & { readonly batch: number }> {
+): Promise<ModelEvaluation> {
   const { task = taskNamed() } = o;
-  const logits = logitsOf(model, o.logits, task.outputs);
-  const runner = await openRunner(withLogits(model, logits), o.runtime, dataset, [logits.value]);
+  const { asked = {}, role = "student" } = o;
+  const logits = logitsOf(model, o.logits, activationOf(task, asked));
+  const ready = withLogits(model, logits);
+  const prefix = role === "model" ? "--" : `--${role}-`;
+  const reader = new OutputReader({
+    ...{ task, asked, reading: o.reading, graph: { model: ready, logits } },
+    who: `the ${role}'s {} "${logits.value}"`,
+    source: model.source,
+    flags: { logits: `${prefix}logits`, gives: `${prefix}gives` },
+  });
+  const runner = await openRunner(ready, o.runtime, dataset, [logits.value]);
   try {
     const { fixedBatch } = runner;
     const found = await evaluate(
@@ -46,11 +73,12 @@ export async function evaluateModel(
         batch: fixedBatch ?? o.batch ?? 128,
         task,
         teacher: o.teacher,
-        batchAxis: o.batchAxis,
+        reader,
+        anyNumber: () => runner.fixedBatch === undefined,
         ...(o.onProgress && { onProgress: o.onProgress }),
       },
     );
-    return { ...found, batch: fixedBatch ?? o.batch ?? 128 };
+    return { ...found, batch: fixedBatch ?? o.batch ?? 128, note: reader.note };
   } finally {
     await runner.release();
   }

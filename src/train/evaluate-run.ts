@@ -7,6 +7,7 @@ import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import { evaluateModel } from "./evaluate-model.ts";
 import type { DistillEvent } from "./events.ts";
 import { outdoes } from "./monitor.ts";
+import { askedOf } from "./output-options.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { metricsAt } from "./run-identity.ts";
@@ -16,11 +17,15 @@ type EvaluationEvent = Extract<DistillEvent, { type: "evaluation" }>;
 
 /** Undefined without a teacher or data to evaluate on. */
 export async function evaluateTeacher(run: PreparedRun): Promise<Evaluation | undefined> {
-  const { teacher, options, o } = run;
+  const { teacher, options, o, compiled } = run;
   const { evaluation: data, teacherOutputs: shared } = options;
   if (!teacher || !data) return undefined;
   const measure = () =>
-    evaluate((inputs) => teacher.logits(inputs), data, { batch: o.batch, task: o.task, batchAxis: 0 });
+    evaluate((inputs) => teacher.logits(inputs), data, {
+      batch: o.batch,
+      task: o.task,
+      readBefore: compiled.reading,
+    });
   return shared ? shared.evaluation(data, teacherKey(run, shared), measure) : measure();
 }
 
@@ -74,7 +79,8 @@ export class BestStudent {
         batch: o.batch,
         task: o.task,
         logits: options.studentLogits,
-        batchAxis: compiled.batchAxis,
+        asked: askedOf(o, "student"),
+        reading: compiled.reading,
         teacher,
       },
     );

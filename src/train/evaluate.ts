@@ -1,20 +1,18 @@
 // How good a model is on a data set: measured on an ordinary session of its exported form.
 import { DistillError } from "../base/errors.ts";
-import { takeSamples } from "../base/samples.ts";
-import { formatShape, type Shape, type Tensor } from "../base/tensor.ts";
+import type { Tensor } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { type Dataset, labelTensor } from "../data/dataset.ts";
 import {
-  type BatchAxis,
-  batchFirst,
-  checkLogitsShape,
-  findBatchAxis,
   type Metrics,
+  type OutputLayout,
   type Predictions,
+  readLabels,
   rowsOfTensor,
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
+import { OutputReader } from "./output-reader.ts";
 
 export type { Metrics };
 
@@ -29,7 +27,12 @@ export interface Evaluation {
   readonly msPerSample: number;
 }
 
-/** `run` gives the logits of a batch, as the task takes them; `teacher` are the teacher's predictions. */
+/**
+ * `run` gives the logits of a batch, as the task takes them; `teacher` are the teacher's predictions.
+ *
+ * @example
+ * const { metrics } = await evaluate(async ([x]) => (await session.run({ x })).logits, data, { batch: 64 });
+ */
 export async function evaluate(
   run: (inputs: readonly Tensor[]) => Promise<Tensor>,
   dataset: Dataset,
@@ -38,8 +41,12 @@ export async function evaluate(
     /** Default: classification. */
     readonly task?: Task | undefined;
     readonly teacher?: Predictions | undefined;
-    /** Where the samples of the logits lie; default: found from the first batch where the task knows more than one way. */
-    readonly batchAxis?: BatchAxis | undefined;
+    /** How what `run` gives is read; default: logits, whose axes the first batch shows. */
+    readonly reader?: OutputReader | undefined;
+    /** `run` takes any number of samples at once; default true. */
+    readonly anyNumber?: (() => boolean) | undefined;
+    /** `run` gives logits in the task's form, of an output that lies so: labels may lie so too. */
+    readonly readBefore?: OutputLayout | undefined;
     readonly onProgress?: (done: number) => void;
   },
 ): Promise<Evaluation> {
@@ -48,21 +55,25 @@ export async function evaluate(
   const times: number[] = [];
   const all: Predictions[] = [];
   let rowsBefore = 0;
-  let axis = task.timeFirst ? options.batchAxis : 0;
+  const { readBefore } = options;
+  const again = async (fewer: readonly Tensor[]) =>
+    (options.anyNumber?.() ?? true) ? run(fewer) : undefined;
+  const reader =
+    options.reader ??
+    new OutputReader({
+      task,
+      who: "evaluation: the {}",
+      flags: { logits: "--logits", gives: "--gives" },
+      asked: { gives: "logits" },
+    });
   for (const samples of evaluationBatches(dataset.length, options.batch)) {
     const { inputs, labels } = await dataset.read(samples);
     const began = performance.now();
     const raw = await run(inputs);
     if (samples.length === options.batch || times.length === 0)
       times.push((performance.now() - began) / samples.length);
-    checkLogitsShape(task, raw.dims, "evaluation: the logits", "--logits");
-    axis ??= await batchAxisOf(run, inputs, raw.dims);
-    const logits = batchFirst(raw, axis);
-    if (logits.dims[0] !== samples.length)
-      throw new DistillError(
-        "E_SHAPE",
-        `evaluation: the logits are ${formatShape(logits.dims)} for ${samples.length} samples; expected one for each`,
-      );
+    const logits = readBefore ? raw : await reader.read(raw, { inputs, labels, again });
+    const layout = readBefore ?? (reader.reading as OutputLayout);
     const rows = rowsOfTensor(logits);
     checkComparable(rows, samples);
     const predictions = task.predictions(rows);
@@ -74,7 +85,7 @@ export async function evaluate(
       rows,
       shape: logits.dims,
       predictions,
-      labels: labels && labelTensor(labels),
+      labels: labels && readLabels(labelTensor(labels), logits.dims, layout, task),
       teacher: teacher?.subarray(from, from + predictions.length),
       source: { name: "evaluation data", samples },
     });
@@ -109,20 +120,6 @@ const otherRows = (): DistillError =>
     "E_SHAPE",
     "evaluation: the teacher's predictions are for other rows than the model's; evaluate both in batches of the same size",
   );
-
-/** Where samples and time steps are equally many, one sample fewer tells them apart. */
-async function batchAxisOf(
-  run: (inputs: readonly Tensor[]) => Promise<Tensor>,
-  inputs: readonly Tensor[],
-  dims: Shape,
-): Promise<BatchAxis> {
-  const what = "evaluation: the logits";
-  const n = inputs[0]?.dims[0] as number;
-  if (dims[0] !== dims[1] || n < 2) return findBatchAxis(dims, n, what);
-  const fewer = Array.from({ length: n - 1 }, (_, i) => i);
-  const { dims: ofFewer } = await run(inputs.map((t) => takeSamples(t, fewer)));
-  return findBatchAxis(ofFewer, n - 1, what);
-}
 
 /** Share of each class's samples that were recognised; null for a class without samples. */
 export function recalls(confusion: readonly (readonly number[])[]): (number | null)[] {

@@ -5,23 +5,27 @@ import type { Shape, Tensor } from "../base/tensor.ts";
 import { names } from "../compile/compile-step.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { type Dataset, type Labels, labelTensor } from "../data/dataset.ts";
-import type { Task } from "../tasks/index.ts";
+import { type OutputLayout, readLabels, type Task } from "../tasks/index.ts";
 
 export interface LabelUse {
   readonly task: Task;
   /** false: labels say at most which rows count. */
   readonly inLoss: boolean;
+  /** Of the student's output: labels that are shaped like it lie so too. */
+  readonly layout?: OutputLayout | undefined;
 }
 
 /** What the step is fed of the labels of some samples; nothing where it has no use for them. */
 export function labelFeeds(
-  { task, inLoss }: LabelUse,
+  { task, inLoss, layout }: LabelUse,
   labels: Labels | undefined,
   logits: Shape,
   samples: ArrayLike<number>,
 ): Record<string, Tensor> {
   if (!labels || !(inLoss || task.ignores)) return {};
-  const feeds = task.feeds(labelTensor(labels), logits, { name: "the data", samples });
+  const lying = labelTensor(labels);
+  const read = layout ? readLabels(lying, logits, layout, task) : lying;
+  const feeds = task.feeds(read, logits, { name: "the data", samples });
   if (!feeds) return {};
   return {
     ...(inLoss && { [names.labels]: feeds.labels }),
@@ -40,7 +44,7 @@ const chunk = 4096;
  * Errors: E_DATA for more classes than logits, and as `Task.feeds`.
  */
 export async function checkLabels(
-  task: Task,
+  { task, layout }: Pick<LabelUse, "task" | "layout">,
   data: Dataset,
   name: string,
   student: string,
@@ -57,8 +61,8 @@ export async function checkLabels(
   if (!data.readLabels) return;
   for (const samples of evaluationBatches(data.length, chunk)) {
     const labels = labelTensor(await data.readLabels(samples));
-    const shape = varying ? logitsFor(labels, logits) : logits;
-    task.feeds(labels, [samples.length, ...shape.slice(1)], { name, samples });
+    const shape = [samples.length, ...(varying ? logitsFor(labels, logits) : logits).slice(1)];
+    task.feeds(layout ? readLabels(labels, shape, layout, task) : labels, shape, { name, samples });
   }
 }
 

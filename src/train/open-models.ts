@@ -7,6 +7,7 @@ import { prepareTeacher } from "../prepare/prepare-teacher.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { feederFor } from "./feeds.ts";
 import type { DistillOptions, Resolved } from "./options.ts";
+import { activationOf, askedOf } from "./output-options.ts";
 import { functionTeacher, modelTeacher, type Teacher } from "./teacher.ts";
 
 /** A teacher's weights are never looked at, so those of a large one stay in its file. */
@@ -37,19 +38,21 @@ export async function openTeacher(
   sample: SampleBatch,
 ): Promise<OpenedTeacher> {
   const { teacher, data } = options;
+  const asked = askedOf(o, "teacher");
   if (typeof teacher === "function")
-    return { teacher: functionTeacher(teacher, o.taps, o.task), notes: [], record: null };
+    return { teacher: functionTeacher(teacher, o.taps, { task: o.task, asked }), notes: [], record: null };
   if (!file) return { teacher: undefined, notes: [], record: null };
   const { model, logits, notes } = await prepareTeacher(file, {
     runtime,
     batch: o.batch,
     feeds: feederFor(file, data)(sample.inputs),
     logits: options.teacherLogits,
-    activation: o.task.outputs,
+    activation: activationOf(o.task, asked),
     taps: o.taps.map((t) => t.teacher),
   });
+  const reading = { task: o.task, asked, graph: { model, logits } };
   return {
-    teacher: await modelTeacher(model, runtime, data, o.taps, logits.value, o.task),
+    teacher: await modelTeacher(model, runtime, data, o.taps, logits.value, reading),
     notes,
     record: { logits: logits.value },
   };

@@ -14,6 +14,7 @@ import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import { resolveClassWeights } from "./class-weights.ts";
 import { keptStudents } from "./kept-students.ts";
+import { type OutputOptions, resolveOutputs } from "./output-options.ts";
 import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { partsOnTaps } from "./task-strategy.ts";
@@ -36,7 +37,7 @@ export interface Tap {
 /** A tap whose names are all said. */
 export type NamedTap = Tap & Required<Pick<Tap, "name" | "teacher" | "student">>;
 
-export interface DistillOptions {
+export interface DistillOptions extends OutputOptions {
   /** Path or bytes of an ONNX model, or a function from inputs to logits and taps. Without one: training from labels. */
   readonly teacher?: string | Uint8Array | TeacherFunction | undefined;
   /** Path or bytes of an ONNX model, or one that was read or built already. */
@@ -202,6 +203,10 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   augment: true,
   studentLogits: true,
   teacherLogits: true,
+  studentGives: true,
+  teacherGives: true,
+  classAxis: true,
+  batchAxis: true,
   out: true,
   resume: true,
   checkpointEvery: true,
@@ -297,6 +302,7 @@ export function resolveOptions(o: DistillOptions) {
     task,
     taskOptions,
     classWeights: resolveClassWeights(o.classWeights, task, o.data.hasLabels),
+    ...resolveOutputs(o, task),
     learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,

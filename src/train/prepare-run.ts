@@ -30,6 +30,7 @@ import { identityOf, type RunIdentity } from "./run-identity.ts";
 import { runNotes } from "./run-notes.ts";
 import { compileAt, formsAt, type StepSource, studentAt, teacherForms } from "./shaped-step.ts";
 import { StepsByShape } from "./steps-by-shape.ts";
+import { readingOfStudent, recordOf } from "./student-reading.ts";
 import type { FormedTap } from "./taps.ts";
 import { checkOutputs, defaultStrategy } from "./task-strategy.ts";
 import type { Teacher, TeacherOutputs } from "./teacher.ts";
@@ -108,25 +109,26 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
   const sample = await data.read(first);
   const taught = await openTeacher(options, file, o, runtime, sample);
   if (taught.teacher) held.push(taught.teacher);
-  const said = await taught.teacher?.run(sample.inputs);
+  const said = await taught.teacher?.run(sample.inputs, sample.labels);
   const learnsFrom = data.hasLabels && o.task.learnsFromLabels && (!strategy || usesLabels(strategy));
-  const labels: LabelUse = { task: o.task, inLoss: learnsFrom };
   const { loss, onArrays } = lossOf(strategy, o);
-  const anyWeights: StepSource = {
+  const unread: StepSource = {
     o,
     opened,
     studentLogits: options.studentLogits,
     runtime,
     teacher: taught.teacher,
-    labels,
+    labels: { task: o.task, inLoss: learnsFrom },
     loss,
     groups: compiledGroups(o, schedule.steps),
     convolutionBlock: await runtime.convolutionBlock?.(),
   };
-  const student = await studentAt(anyWeights, feedStudent(sample.inputs));
+  const student = await studentAt(unread, feedStudent(sample.inputs));
+  const { reading, note } = await readingOfStudent(unread, student, data, sample);
+  const labels: LabelUse = { ...unread.labels, layout: reading };
   const classWeights =
-    o.classWeights === "balanced" ? await balancedWeights(data, student, o) : o.classWeights;
-  const shapes: StepSource = { ...anyWeights, classWeights };
+    o.classWeights === "balanced" ? await balancedWeights(data, student, o, reading) : o.classWeights;
+  const shapes: StepSource = { ...unread, reading, labels, classWeights };
   const { taps, notes: tapNotes } = formsAt(shapes, student, said?.taps ?? {});
   const forms = new FormRunner(teacherForms(taps), runtime, o.target);
   held.push(forms);
@@ -139,15 +141,18 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
   const steps = new StepsByShape(shapes, feedStudent, { compiled, front }, sample, taps);
   const varying = isVarying(data.inputs, sample.inputs);
   const { source } = student.own;
-  await checkLabels(o.task, data, "the data", source, compiled.logitsShape, varying);
+  await checkLabels(labels, data, "the data", source, compiled.logitsShape, varying);
   if (evaluation)
-    await checkLabels(o.task, evaluation, "the evaluation data", source, compiled.logitsShape, varying);
+    await checkLabels(labels, evaluation, "the evaluation data", source, compiled.logitsShape, varying);
 
   const keeps = taught.teacher !== undefined && o.teacherCache !== "off" && !varying;
   const same = !keeps || !asksAgain(o, options.teacherOutputs !== undefined) || (await repeats(data));
   if (!same) refuseToKeep(o.teacherCache);
   const figures = !taught.teacher || !evaluation || (await repeats(evaluation));
-  const records = { student: student.record, teacher: taught.record };
+  const records = {
+    student: { ...student.record, ...recordOf(reading) },
+    teacher: taught.record && { ...taught.record, ...recordOf(taught.teacher?.reading) },
+  };
   return {
     options,
     o,
@@ -169,7 +174,9 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     identity: identityOf(options, { ...o, taps, classWeights }, student.own, strategy, records),
     notes: [
       ...taught.notes,
+      ...noted(taught.teacher?.note),
       ...student.notes,
+      ...noted(note),
       ...chosen.notes,
       ...tapNotes,
       ...(figures ? [] : [otherFigures]),
@@ -197,6 +204,8 @@ function refuseToKeep(place: CachePlace): void {
     `teacherCache "${place}": the data set reads differently when the same index is read twice, so what the teacher said of a sample does not belong to what the student is shown; use "auto" or "off", or make read() repeat and leave flips and crops to augment`,
   );
 }
+
+const noted = (note: string | undefined): string[] => (note === undefined ? [] : [note]);
 
 function scheduleOf(o: Resolved, samples: number): Schedule {
   const batches = (epoch: number): Uint32Array[] => batchOrder(samples, o.batch, o.seed, epoch);

@@ -1,19 +1,18 @@
 // Which class, ruled out by a logit of −∞ (or, of yes-or-no answers, ±∞) on one side alone, makes a loss infinite.
 import type { Tensor } from "../base/tensor.ts";
 import { names } from "../compile/compile-step.ts";
-import { rowsOfTensor } from "../tasks/index.ts";
+import { readLogits, rowsOfTensor } from "../tasks/index.ts";
 import type { Found } from "./not-finite.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { StepBatch } from "./step-batch.ts";
 
 /** `logits`: the student's, of one batch. */
 export function ruledOut(
-  { compiled }: PreparedRun,
+  { compiled, o }: PreparedRun,
   logits: Tensor,
   { teacher, feeds, shaped: { samples } }: StepBatch,
 ): Found | undefined {
-  if (compiled.batchAxis !== 0) return undefined;
-  const own = rowsOfTensor(logits);
+  const own = rowsOfTensor(readLogits(logits, compiled.reading, o.task));
   const [rows, columns] = own.dims as [number, number];
   const s = own.data as Float32Array;
   const t = teacher && (rowsOfTensor(teacher.logits).data as Float32Array);

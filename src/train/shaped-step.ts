@@ -11,9 +11,10 @@ import { makeOptimizer } from "../optim/index.ts";
 import { type PreparedStudent, prepareStudent } from "../prepare/prepare-student.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { TapForm } from "../taps/tap-form.ts";
-import { rowsShape } from "../tasks/index.ts";
+import { type OutputReading, rowsShape, withoutOnes } from "../tasks/index.ts";
 import { type LabelUse, labelFeeds } from "./labels.ts";
 import type { Resolved } from "./options.ts";
+import { activationOf, askedOf } from "./output-options.ts";
 import { type FormedTap, formTaps } from "./taps.ts";
 import type { Teacher, TeacherOutputs } from "./teacher.ts";
 
@@ -22,6 +23,8 @@ export interface StepSource {
   readonly o: Resolved;
   readonly opened: Model;
   readonly studentLogits: string | undefined;
+  /** Of the student's output; undefined before the first batch is looked at. */
+  readonly reading?: OutputReading | undefined;
   readonly runtime: Runtime;
   /** Its taps as the model gives them. */
   readonly teacher: Teacher | undefined;
@@ -52,7 +55,7 @@ export function studentAt(
     batch: o.batch,
     feeds,
     logits: studentLogits,
-    activation: o.task.outputs,
+    activation: activationOf(o.task, askedOf(o, "student")),
     taps: o.taps,
     init: o.init,
     seed: o.seed,
@@ -81,7 +84,7 @@ export const teacherForms = (taps: readonly FormedTap[]): ReadonlyMap<string, Ta
 
 /** The step for a student that was just made by `studentAt`: its values have the types of the last observation. */
 export function compileAt(
-  { o, labels, loss, groups, classWeights, convolutionBlock }: StepSource,
+  { o, labels, loss, groups, classWeights, convolutionBlock, reading }: StepSource,
   student: PreparedStudent,
   taps: readonly FormedTap[],
   sample: StepSample,
@@ -96,6 +99,7 @@ export function compileAt(
     labels: (logits) => typesOf(labelFeeds(labels, sample.labels, logits, sample.samples)),
     task: o.task,
     batch: o.batch,
+    reading,
     taps: taps.map((t) => ({
       name: t.name,
       student: t.student,
@@ -124,7 +128,6 @@ const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
 
 function checkSameLogits(student: Model, logits: Shape, said: TeacherOutputs | undefined): void {
-  const withoutOnes = (dims: Shape): Shape => dims.filter((d, i) => i === 0 || d !== 1);
   if (!said || sameShape(withoutOnes(said.logits.dims), withoutOnes(logits))) return;
   const [told, own] = [rowsShape(said.logits.dims), rowsShape(logits)];
   if (told[1] !== own[1])

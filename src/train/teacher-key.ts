@@ -3,10 +3,13 @@ import { augments } from "./batch-inputs.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 
-export function teacherKey({ options, o, runtime, taps }: PreparedRun, shared: SharedTeacherOutputs): string {
+export function teacherKey(
+  { options, o, runtime, taps, teacher }: PreparedRun,
+  shared: SharedTeacherOutputs,
+): string {
   return JSON.stringify({
     teacher: options.teacher && shared.nameOf(options.teacher),
-    logits: options.teacherLogits,
+    logits: [options.teacherLogits, o.teacherGives, teacher?.reading],
     task: [o.task.name, o.taskOptions],
     // The very object: another may optimise otherwise, and its bits differ.
     runtime: shared.nameOf(runtime),

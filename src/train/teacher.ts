@@ -1,20 +1,15 @@
 // The teacher: an ONNX model as it is, or any function. Keeping its outputs is teacher-cache.ts's job.
 import { DistillError, didYouMean } from "../base/errors.ts";
-import type { Tensor } from "../base/tensor.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { toFloat32 } from "../base/floats.ts";
+import { isFloat, type Tensor } from "../base/tensor.ts";
+import type { Dataset, Labels } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { neuronAxisOf } from "../taps/neuron-layout.ts";
-import {
-  type BatchAxis,
-  batchFirst,
-  checkLogitsShape,
-  findBatchAxis,
-  type Task,
-  taskNamed,
-} from "../tasks/index.ts";
+import { type OutputReading, taskNamed } from "../tasks/index.ts";
 import { type ModelRunner, openRunner } from "./model-runner.ts";
+import { OutputReader, type OutputReaderOptions } from "./output-reader.ts";
 
 export interface TeacherOutputs {
   /** float32, as the task takes them, samples in front: `[n, classes]` for a classification. */
@@ -32,9 +27,14 @@ export interface TeacherOutputsLike {
 }
 
 export interface Teacher {
-  run(inputs: readonly Tensor[]): Promise<TeacherOutputs>;
+  /** `labels`: of the same samples; those of the first batch may tell how its output is read. */
+  run(inputs: readonly Tensor[], labels?: Labels): Promise<TeacherOutputs>;
   /** The logits alone. */
   logits(inputs: readonly Tensor[]): Promise<Tensor>;
+  /** How its output is read: known from the first batch on. */
+  readonly reading: OutputReading | undefined;
+  /** What is said of that. */
+  readonly note: string | undefined;
   /** The axis of a value of that rank that counts neurons; undefined where the teacher is no model. */
   neuronAxis(value: string, rank: number): number | undefined;
   /** Frees the model, which is loaded again where it is asked once more. */
@@ -47,13 +47,16 @@ export interface TeacherTap {
   readonly teacher: string;
 }
 
+/** How the output of a teacher is to be read; default: as of a classification. */
+export type TeacherReading = Partial<Pick<OutputReaderOptions, "task" | "asked" | "graph">>;
+
 export async function modelTeacher(
   model: Model,
   runtime: Runtime,
   dataset: Dataset,
   taps: readonly TeacherTap[],
   logits = model.graph.outputs[0]?.name ?? "",
-  task = taskNamed(),
+  reading: TeacherReading = {},
 ): Promise<Teacher> {
   const names = [...model.graph.values()].map((v) => v.name);
   for (const { name, teacher } of [...taps, { name: "", teacher: logits }])
@@ -65,17 +68,26 @@ export async function modelTeacher(
   const open = () => openRunner(model, runtime, dataset, [logits, ...taps.map((t) => t.teacher)]);
   let runner: ModelRunner | undefined = await open();
   const opened = async (): Promise<ModelRunner> => (runner ??= await open());
-  const asLogits = logitsReader(task, logits);
+  const ask = async (inputs: readonly Tensor[]) =>
+    (await (await opened()).run(inputs, [logits]))[logits] as Tensor;
+  const reader = readerOf(reading, logits);
+  const read = (t: Tensor, inputs: readonly Tensor[], labels?: Labels) =>
+    reader.read(t, { inputs, labels, again: async (x) => (runner?.fixedBatch ? undefined : ask(x)) });
   return {
-    async run(inputs) {
+    async run(inputs, labels) {
       const out = await (await opened()).run(inputs);
       return {
-        logits: asLogits(out[logits] as Tensor, inputs),
+        logits: await read(out[logits] as Tensor, inputs, labels),
         taps: Object.fromEntries(taps.map((t) => [t.name, asFloat32(out[t.teacher] as Tensor, t.name)])),
       };
     },
-    logits: async (inputs) =>
-      asLogits((await (await opened()).run(inputs, [logits]))[logits] as Tensor, inputs),
+    logits: async (inputs) => read(await ask(inputs), inputs),
+    get reading() {
+      return reader.reading;
+    },
+    get note() {
+      return reader.note;
+    },
     neuronAxis: (name, rank) => neuronAxisOf(model.graph.find(name) as Value, rank),
     async release() {
       const held = runner;
@@ -88,11 +100,12 @@ export async function modelTeacher(
 export function functionTeacher(
   call: TeacherFunction,
   taps: readonly TeacherTap[],
-  task = taskNamed(),
+  reading: TeacherReading = {},
 ): Teacher {
-  const asLogits = logitsReader(task, "logits");
+  const reader = readerOf(reading, "logits");
+  const again = async (inputs: readonly Tensor[]) => (await call(inputs)).logits;
   return {
-    async run(inputs) {
+    async run(inputs, labels) {
       const { logits, taps: given = {} } = await call(inputs);
       const missing = taps.find((t) => !given[t.name]);
       if (missing)
@@ -100,9 +113,15 @@ export function functionTeacher(
           "E_NAME",
           `the teacher function returned no tap "${missing.name}".${didYouMean(missing.name, Object.keys(given))}`,
         );
-      return { logits: asLogits(logits, inputs), taps: given };
+      return { logits: await reader.read(logits, { inputs, labels, again }), taps: given };
     },
-    logits: async (inputs) => asLogits((await call(inputs)).logits, inputs),
+    logits: async (inputs) => reader.read(await again(inputs), { inputs, again }),
+    get reading() {
+      return reader.reading;
+    },
+    get note() {
+      return reader.note;
+    },
     neuronAxis: () => undefined,
     release: async () => {},
   };
@@ -110,21 +129,16 @@ export function functionTeacher(
 
 function asFloat32(t: Tensor, name: string): Tensor {
   if (t.dtype === "float32") return t;
-  if (t.dtype === "float64")
-    return { dtype: "float32", dims: t.dims, data: Float32Array.from(t.data as Float64Array) };
+  if (isFloat(t.dtype)) return { dtype: "float32", dims: t.dims, data: toFloat32(t) };
   throw new DistillError(
     "E_MODEL",
     `the teacher's "${name}" is ${t.dtype}, expected float32; tap a float value`,
   );
 }
 
-/** Checks logits and brings their samples in front; the first batch shows where they lie. */
-function logitsReader(task: Task, name: string): (t: Tensor, inputs: readonly Tensor[]) => Tensor {
-  const what = `the teacher's logits "${name}"`;
-  let axis: BatchAxis | undefined = task.timeFirst ? undefined : 0;
-  return (t, inputs) => {
-    checkLogitsShape(task, t.dims, what, "--teacher-logits");
-    axis ??= findBatchAxis(t.dims, inputs[0]?.dims[0] as number, what);
-    return batchFirst(asFloat32(t, name), axis);
-  };
-}
+const readerOf = ({ task = taskNamed(), asked, graph }: TeacherReading, name: string): OutputReader =>
+  new OutputReader({
+    ...{ task, asked, graph },
+    who: `the teacher's {} "${name}"`,
+    flags: { logits: "--teacher-logits", gives: "--teacher-gives" },
+  });

@@ -159,9 +159,8 @@ describe("train", () => {
     expect(await train("--task", "regression", "--monitor", "top1")).toBe(
       '2 error: distill: monitor "top1" is no metric of task regression. It has mse, mae, r2, teacherMse.',
     );
-    // The labels are numbers, no class indices.
     expect(await train("--batch", "16")).toBe(
-      "1 error: the data: labels are float32 [16]; with logits [16,1], task classification takes whole numbers [16], the index of the class, or distributions [16,1] of float32",
+      `1 error: the student's logits "logits" (${at("line.onnx")}) are [16,1]: one logit, whose softmax is 1 whatever it is, so a loss of task classification would be constant; for one yes or no take --task multi-label (labels 0 and 1), for one number --task regression`,
     );
     expect(await train("--batch", "16", "--task", "token-classification")).toBe(
       `1 error: the student's logits "logits" (${at("line.onnx")}) are [16,1], task token-classification expects [N, T, C]; name the right value with --student-logits, or the task that takes such logits with --task: classification, multi-label, regression`,

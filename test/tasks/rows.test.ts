@@ -3,15 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { newBuilder } from "../../src/ops/index.ts";
 import { targets } from "../../src/ops/target.ts";
-import {
-  type BatchAxis,
-  batchFirst,
-  batchFirstShape,
-  findBatchAxis,
-  labelRows,
-  rowsOf,
-  rowsOfTensor,
-} from "../../src/tasks/index.ts";
+import { labelRows, rowsOf, rowsOfTensor } from "../../src/tasks/index.ts";
 import { evaluate } from "../reference/index.ts";
 
 const counted = (dims: number[]): Tensor => {
@@ -23,22 +15,21 @@ const counted = (dims: number[]): Tensor => {
   );
 };
 
-const layouts: [string, number[], BatchAxis, number[]][] = [
-  ["[N]", [3], 0, [3, 1]],
-  ["[N, C]", [3, 4], 0, [3, 4]],
-  ["[N, T, C]", [2, 3, 4], 0, [6, 4]],
-  ["[T, N, C]", [3, 2, 4], 1, [6, 4]],
-  ["[N, C, H, W]", [2, 3, 2, 4], 0, [16, 3]],
-  ["[N, C, D, H, W]", [2, 3, 2, 1, 4], 0, [16, 3]],
+const layouts: [string, number[], number[]][] = [
+  ["[N]", [3], [3, 1]],
+  ["[N, C]", [3, 4], [3, 4]],
+  ["[N, T, C]", [2, 3, 4], [6, 4]],
+  ["[N, C, H, W]", [2, 3, 2, 4], [16, 3]],
+  ["[N, C, D, H, W]", [2, 3, 2, 1, 4], [16, 3]],
 ];
 
-describe.each(layouts)("rows of %s", (_, dims, axis, wanted) => {
+describe.each(layouts)("rows of %s", (_, dims, wanted) => {
   const x = counted(dims);
-  const rows = rowsOfTensor(batchFirst(x, axis));
+  const rows = rowsOfTensor(x);
 
   it("are the same in the graph and on arrays", () => {
     const b = newBuilder("rows", targets.cpu);
-    const y = rowsOf(b, b.graph.addInput("x", x), axis);
+    const y = rowsOf(b, b.graph.addInput("x", x));
     const found = evaluate(b.graph, { x }).get(y)!;
     expect(found.dims).toEqual(wanted);
     expect(rows.dims).toEqual(wanted);
@@ -46,19 +37,14 @@ describe.each(layouts)("rows of %s", (_, dims, axis, wanted) => {
   });
 
   it("hold the classes of one position each, samples first", () => {
-    const [samples] = batchFirstShape(dims, axis) as [number];
+    const [samples] = dims as [number];
     const [count, classes] = wanted as [number, number];
     const positions = count / samples;
     for (const [n, p, c] of [
       [samples - 1, positions - 1, 0],
       [0, positions - 1, classes - 1],
     ] as [number, number, number][]) {
-      const at = // where the value lay
-        axis === 1
-          ? (p * samples + n) * classes + c
-          : dims.length < 4
-            ? (n * positions + p) * classes + c
-            : (n * classes + c) * positions + p;
+      const at = dims.length < 4 ? (n * positions + p) * classes + c : (n * classes + c) * positions + p; // where the value lay
       expect((rows.data as Float32Array)[(n * positions + p) * classes + c]).toBe(at);
     }
   });
@@ -69,18 +55,5 @@ describe("labels as rows", () => {
     expect(labelRows(tensor("int32", [2, 0]), [2, 3])).toEqual(tensor("float32", [0, 0, 1, 1, 0, 0], [2, 3]));
     const map = tensor("float32", [1, 2, 3, 4], [1, 2, 1, 2]);
     expect(labelRows(map, [2, 2])).toEqual(tensor("float32", [1, 3, 2, 4], [2, 2]));
-  });
-});
-
-describe("which axis counts the samples", () => {
-  it("is found by their number, unless time is as long", () => {
-    expect(findBatchAxis([8, 40, 97], 8, "the logits")).toBe(0);
-    expect(findBatchAxis([40, 8, 97], 8, "the logits")).toBe(1);
-    expect(() => findBatchAxis([8, 8, 97], 8, 'the student\'s logits "y"')).toThrow(
-      "the student's logits \"y\" are [8,8,97] for a batch of 8: samples and time steps are equally many, so they can't be told apart; choose another batch size",
-    );
-    expect(() => findBatchAxis([4, 5, 97], 8, "the logits")).toThrow(
-      "the logits are [4,5,97] for a batch of 8; expected [N, T, C] or [T, N, C]",
-    );
   });
 });

@@ -553,11 +553,9 @@ describe("what is refused before the first step", () => {
         collect({
           ...base(ctcProblem()),
           batch: 5,
-          student: smallStudent([5, 5, 5], { w: randomTensor(8, [5, 4]) }, [
-            { op: "MatMul", inputs: ["x", "w"], output: "y" },
-          ]),
+          teacher: () => ({ logits: randomTensor(1, [5, 5, 4]) }),
         }),
-      "the teacher's logits \"logits\" are [5,5,4] for a batch of 5: samples and time steps are equally many, so they can't be told apart; choose another batch size",
+      'the teacher\'s logits "logits" are [5,5,4] for a batch of 5: samples may lie along axis 0 or 1; say which with --batch-axis, or choose another batch size',
     ],
     [
       "another number of positions than the teacher's",

@@ -1,0 +1,133 @@
+// Reads what a model or a function gives, batch after batch, in the way that the first batch shows.
+import { DistillError } from "../base/errors.ts";
+import { toFloat32 } from "../base/floats.ts";
+import { takeSamples } from "../base/samples.ts";
+import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
+import { type Labels, labelTensor } from "../data/dataset.ts";
+import type { Model } from "../onnx/model.ts";
+import type { Logits } from "../prepare/logits.ts";
+import { axesTold, valuesTold } from "../prepare/output-clues.ts";
+import {
+  type AskedReading,
+  checkLogitsShape,
+  findReading,
+  type OutputReading,
+  readLogits,
+  type Task,
+  type ToldAxes,
+  usualLayout,
+} from "../tasks/index.ts";
+
+export interface OutputReaderOptions {
+  readonly task: Task;
+  /** For messages, `{}` being what it holds: `the teacher's {} "y"`. */
+  readonly who: string;
+  /** Of the file. */
+  readonly source?: string | undefined;
+  /** `--teacher-logits`, `--teacher-gives`. */
+  readonly flags: { readonly logits: string; readonly gives: string };
+  readonly asked?: AskedReading | undefined;
+  /** The model in which `logits.value` exists; without one, a function gives the values. */
+  readonly graph?: { readonly model: Model; readonly logits: Logits } | undefined;
+  /** Settled before. */
+  readonly reading?: OutputReading | undefined;
+}
+
+/** What is known of the batch that a value was given for. */
+export interface ReadBatch {
+  readonly inputs: readonly Tensor[];
+  readonly labels?: Labels | undefined;
+  /** The value for other samples; undefined where only so many at once can be had. */
+  readonly again: (inputs: readonly Tensor[]) => Promise<Tensor | undefined>;
+}
+
+export class OutputReader {
+  /** Undefined before the first batch. */
+  reading: OutputReading | undefined;
+  /** For the user, where the values are not taken as they are. */
+  note: string | undefined;
+  readonly #o: OutputReaderOptions;
+
+  constructor(o: OutputReaderOptions) {
+    this.#o = o;
+    this.reading = o.reading;
+  }
+
+  /**
+   * Logits in the task's form.
+   *
+   * Errors: as `findReading`; E_MODEL for values that are no floats, and for what is not what the first batch was.
+   */
+  async read(given: Tensor, batch: ReadBatch): Promise<Tensor> {
+    const { task } = this.#o;
+    const [what, output] = this.#names();
+    const t = asFloat32(given, output);
+    const samples = batch.inputs[0]?.dims[0] ?? 0;
+    this.reading ??= await this.#find(t, samples, batch);
+    const { rank, batchAxis, gives } = this.reading;
+    if (t.dims.length !== rank || t.dims[batchAxis] !== samples)
+      throw new DistillError(
+        "E_SHAPE",
+        `${what} are ${formatShape(t.dims)} for ${samples} samples; expected one for each${batchAxis === 0 ? "" : ` along axis ${batchAxis}`}`,
+      );
+    if (gives === "probabilities") checkProbabilities(t.data as Float32Array, output, this.#o.flags.gives);
+    return readLogits(t, this.reading, task);
+  }
+
+  async #find(t: Tensor, samples: number, batch: ReadBatch): Promise<OutputReading> {
+    const { task, flags, asked, graph } = this.#o;
+    const [what, output] = this.#names();
+    checkLogitsShape(task, t.dims, what, flags.logits);
+    const rank = t.dims.length;
+    // What is no graph keeps to the shapes that the task documents.
+    const { batchAxis, classAxis } = usualLayout(rank);
+    const usual = { classAxis, batchAxis: task.timeFirst ? undefined : batchAxis };
+    const told = graph ? axesTold(graph.model, graph.logits, rank) : usual;
+    const { reading, note } = findReading({
+      ...{ task, what, output, flags, asked, samples, first: t },
+      axes: await this.#withBatch(told, t, samples, batch),
+      values: graph && valuesTold(graph.model, graph.logits),
+      labels: batch.labels && labelTensor(batch.labels),
+    });
+    this.note = note;
+    return reading;
+  }
+
+  #names(): [string, string] {
+    const { who, source } = this.#o;
+    const file = source === undefined ? "" : ` (${source})`;
+    return [`${who.replace("{}", "logits")}${file}`, who.replace("{}", "output")];
+  }
+
+  /** Where samples and something else are equally many, one sample fewer tells them apart. */
+  async #withBatch(
+    told: ToldAxes,
+    { dims }: Tensor,
+    samples: number,
+    { inputs, again }: ReadBatch,
+  ): Promise<ToldAxes | undefined> {
+    const { asked, task } = this.#o;
+    const settled =
+      asked?.batchAxis !== undefined || told?.batchAxis !== undefined || (!told && !task.timeFirst);
+    if (settled || samples < 2 || dims[0] !== samples || dims[1] !== samples) return told;
+    const fewer = Array.from({ length: samples - 1 }, (_, i) => i);
+    const ofFewer = await again(inputs.map((x) => takeSamples(x, fewer)));
+    const axes = [0, 1].filter((a) => ofFewer?.dims[a] === samples - 1);
+    return axes.length === 1 ? { ...told, batchAxis: axes[0] } : told;
+  }
+}
+
+function asFloat32(t: Tensor, what: string): Tensor {
+  if (isFloat(t.dtype)) return { dtype: "float32", dims: t.dims, data: toFloat32(t) };
+  throw new DistillError("E_MODEL", `${what} is ${t.dtype}, expected float32; name a value of floats`);
+}
+
+/** A first batch may have looked like probabilities by chance, or a user may have erred. */
+function checkProbabilities(data: Float32Array, what: string, flag: string): void {
+  for (const v of data)
+    if (v < -0.01 || v > 1.01)
+      throw new DistillError(
+        "E_MODEL",
+        `${what} was taken for probabilities and holds ${v}; say what its values are with ${flag} logits`,
+      );
+}
