@@ -152,6 +152,13 @@ export function addTrainingOptions(command: Command): void {
     )
     .addOption(
       option(
+        "--average-weights <d>",
+        "evaluate and keep a moving average of the weights with this decay: 0.999, say (default: none)",
+        number({ above: 0, below: 1 }),
+      ),
+    )
+    .addOption(
+      option(
         "--class-weights <w>",
         "how much each class counts in the loss on labels: numbers with commas between them, a file of them (JSON or text), or balanced: the rarer, the more (default: alike)",
       ),
@@ -186,6 +193,20 @@ export function addTrainingOptions(command: Command): void {
         "--batch-norm <mode>",
         "train: statistics of the batch, running ones updated; frozen: running ones as they are (default: train)",
         ["train", "frozen"],
+      ),
+    )
+    .addOption(
+      option(
+        "--patience <n>",
+        "end the run after so many evaluations in a row without a gain in --monitor (default: never)",
+        whole(1),
+      ),
+    )
+    .addOption(
+      option(
+        "--min-delta <x>",
+        "of --patience: the least gain that counts (default: any)",
+        number({ least: 0 }),
       ),
     )
     .addOption(

@@ -33,6 +33,9 @@ export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFl
   /** Commander's way with `--no-decay [weights]`: true unless it is given. `asTyped` makes `noDecay` of it. */
   decay?: boolean | string[];
   clipNorm?: number;
+  averageWeights?: number;
+  patience?: number;
+  minDelta?: number;
   classWeights?: string;
   freeze?: string[];
   train?: string[];

@@ -49,6 +49,8 @@ export interface CompileOptions extends GroupOptions {
   /** Global L2 norm that gradients are clipped to. */
   /** How much each class counts in the loss on labels, as `weight` of torch's cross_entropy; default: alike. */
   readonly classWeights?: readonly number[] | undefined;
+  /** Decay of a moving average of weights and running statistics that is kept beside them, in (0, 1); default: none is. */
+  readonly averageWeights?: number | undefined;
   readonly clipNorm?: number | undefined;
   readonly freeze: readonly string[];
   /** Constants that are trained whatever their role. */

@@ -14,6 +14,7 @@ import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { blockConvolutions } from "./block-convolutions.ts";
 import type { CompileOptions } from "./compile-options.ts";
 import { emitApply, scalarInputs } from "./emit-apply.ts";
+import { averageKey, emitAverage } from "./emit-average.ts";
 import { emitGradients } from "./emit-gradients.ts";
 import type { ScheduledFactor } from "./emit-loss.ts";
 import { type DropoutMask, emitStudent } from "./emit-student.ts";
@@ -45,6 +46,8 @@ export interface CompiledStep {
   readonly optimizer: Optimizer;
   /** Groups of weights with a learning rate of their own; and whether any has the run's. */
   readonly rates: readonly (ParameterGroup | undefined)[];
+  /** Decay of the moving average that the state holds of weights and statistics, by `averageKey`; undefined: it holds none. */
+  readonly averageWeights: number | undefined;
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
   /** Weights of terms that move over the run. */
@@ -103,7 +106,10 @@ export function compileStep(options: CompileOptions): CompiledStep {
   }));
   const variables = [...emitted.auxiliary.variables.values()].map((v) => v.pack);
   const trained = [...plan.weights, ...parameters];
-  emitApply(step, o, trained, emitted.weights, emitted.gradients, scalarInputs(step, o.optimizer));
+  const scalars = scalarInputs(step, o.optimizer);
+  const next = emitApply(step, o, trained, emitted.weights, emitted.gradients, scalars);
+  const averaged = o.averageWeights === undefined ? [] : [...plan.weights, ...plan.statistics];
+  if (averaged.length > 0) emitAverage(step, averaged, new Map([...next, ...emitted.statistics]));
 
   return {
     step: finished(step),
@@ -116,6 +122,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     auxiliary: { parameters, variables },
     optimizer: o.optimizer,
     rates: [...new Set(trained.map((p) => p.settings?.group))],
+    averageWeights: o.averageWeights,
     terms: emitted.terms,
     scheduled: emitted.scheduled,
     masks: emitted.masks,
@@ -124,7 +131,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     reading: plan.reading,
     unmoved,
     constants: plan.roles.entries,
-    initial: firstState(plan, trained, [...parameters, ...variables]),
+    initial: firstState(plan, trained, [...parameters, ...variables], averaged),
   };
 }
 
@@ -167,6 +174,7 @@ function firstState(
   { o, weights, statistics }: StepPlan,
   trained: readonly Pack[],
   auxiliary: readonly AuxiliaryPack[],
+  averaged: readonly Pack[],
 ): Map<string, Float32Array> {
   const tensors = new Map([
     ...[...o.student.graph.constants].map(([v, t]) => [v.name, t] as const),
@@ -176,5 +184,6 @@ function firstState(
   for (const p of auxiliary) first.set(p.key, p.initial);
   for (const p of trained)
     for (const slot of o.optimizer.slots) first.set(slotKey(slot, p), new Float32Array(p.size));
+  for (const p of averaged) first.set(averageKey(p), (first.get(p.key) as Float32Array).slice());
   return first;
 }

@@ -26,6 +26,7 @@ export function scalarInputs(b: Builder, optimizer: Optimizer): (group?: Paramet
 
 type Scalars = Readonly<Record<string, Value>>;
 
+/** Returns the next weights by the keys of their packs. */
 export function emitApply(
   b: Builder,
   { optimizer, clipNorm }: CompileOptions,
@@ -33,7 +34,8 @@ export function emitApply(
   weights: ReadonlyMap<string, Value>,
   gradients: ReadonlyMap<string, Value>,
   scalars: (group?: ParameterGroup) => Scalars,
-): void {
+): Map<string, Value> {
+  const next = new Map<string, Value>();
   b.scope("optimizer", () => {
     let factor: Value | undefined;
     if (clipNorm !== undefined) {
@@ -53,10 +55,12 @@ export function emitApply(
         scalars: scalars(pack.settings?.group),
         weightDecay: pack.settings?.weightDecay,
       });
+      next.set(pack.key, updated.weight);
       addOutput(b, names.next(pack.key), updated.weight);
       optimizer.slots.forEach((s, i) => {
         addOutput(b, names.next(slotKey(s, pack)), updated.slots[i] as Value);
       });
     }
   });
+  return next;
 }

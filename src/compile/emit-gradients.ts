@@ -48,12 +48,15 @@ export function emitGradients(b: Builder, plan: StepPlan) {
       0,
     ),
   );
-  for (const p of plan.statistics) addOutput(b, names.next(p.key), packValues(b, p, nextStatistics));
+  const statistics = new Map(plan.statistics.map((p) => [p.key, packValues(b, p, nextStatistics)]));
+  for (const [key, next] of statistics) addOutput(b, names.next(key), next);
   for (const [key, { pack, next }] of auxiliary.variables)
     addOutput(b, names.next(key), b.reshape(next, [pack.size]));
   return {
     weights,
     gradients: packed,
+    /** The next ones. */
+    statistics,
     /** Weights that the loss does not depend on, or in steps only, and the node at which the gradient ends. */
     unmoved,
     auxiliary,

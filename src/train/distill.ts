@@ -72,7 +72,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       yield evaluationEvent(taught, { who: "teacher", step, epoch, best: false });
       if (step === 0) folder?.log({ type: "evaluation", who: "teacher", step, epoch, ...taught.metrics });
     }
-    if (step < steps) yield* answers.prepare(runner, step);
+    if (step < steps && !best.stop.isDue(step)) yield* answers.prepare(runner, step);
     ahead = new BatchAhead((at, samples) => readStepBatch(prepared, answers, at, samples));
 
     const save = (): DistillEvent | undefined => {
@@ -83,12 +83,13 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         stepInEpoch: step % stepsPerEpoch,
         best: best.value,
         bestStep: best.step,
+        gain: best.stop.gain,
         state: runner.state,
       });
       return { type: "checkpoint", step, path };
     };
     let interrupted = options.signal?.aborted === true;
-    while (step < steps && !interrupted) {
+    while (step < steps && !interrupted && !best.stop.isDue(step)) {
       const epoch = Math.floor(step / stepsPerEpoch);
       const batches = schedule.batches(epoch).slice(step % stepsPerEpoch);
       for (const [i, samples] of batches.entries()) {
@@ -151,7 +152,11 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       student: bytes,
       metrics: best.metrics,
       seconds,
-      notes: [...answers.told(), prepared.steps.tell()].filter((n) => n !== undefined),
+      notes: [
+        ...answers.told(),
+        prepared.steps.tell(),
+        interrupted ? undefined : best.stop.tell(step),
+      ].filter((n) => n !== undefined),
     };
   } finally {
     await ahead?.release();

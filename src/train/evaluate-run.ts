@@ -3,6 +3,7 @@ import { DistillError } from "../base/errors.ts";
 import type { ExportedModel } from "../onnx/export-model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { metricSpecs, type Predictions } from "../tasks/index.ts";
+import { EarlyStop } from "./early-stop.ts";
 import { type Evaluation, evaluate, type Metrics } from "./evaluate.ts";
 import { evaluateModel } from "./evaluate-model.ts";
 import type { DistillEvent } from "./events.ts";
@@ -42,6 +43,8 @@ export class BestStudent {
   /** Value of the monitored metric, and the step after which it was reached. */
   value: number | undefined;
   step: number | undefined;
+  /** Whether the run should end before its last epoch. */
+  readonly stop: EarlyStop;
   /** Of the student that the run would end with. */
   metrics: Metrics;
   readonly #run: PreparedRun;
@@ -53,6 +56,7 @@ export class BestStudent {
   constructor(run: PreparedRun, folder: RunFolder | undefined, checkpoint: Checkpoint | undefined) {
     this.#run = run;
     this.#folder = folder;
+    this.stop = new EarlyStop(run.o, run.schedule, checkpoint);
     this.value = checkpoint?.best;
     this.step = checkpoint?.bestStep;
     const kept = run.o.keep === "last" ? checkpoint?.step : this.step;
@@ -119,6 +123,7 @@ export class BestStudent {
         `the monitored metric ${monitor} cannot be measured on this data; choose one of ${Object.keys(metrics).join(", ")}`,
       );
     const { better } = metricSpecs[monitor];
+    this.stop.see(value, better, step);
     const now = { value, loss: metrics.loss };
     if (this.value !== undefined && !outdoes(now, { value: this.value, loss: this.#loss }, better))
       return false;

@@ -13,6 +13,7 @@ import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
 import { resolveClassWeights } from "./class-weights.ts";
+import { earlyStop } from "./early-stop.ts";
 import { keptStudents } from "./kept-students.ts";
 import { type OutputOptions, resolveOutputs } from "./output-options.ts";
 import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
@@ -80,6 +81,13 @@ export interface DistillOptions extends OutputOptions {
   /** Global L2 norm that gradients are clipped to; default: none. */
   readonly clipNorm?: number | undefined;
   /**
+   * Decay d, above 0 and below 1, of a moving average of weights and running statistics: after each step
+   * average ← d·average + (1−d)·weights, beginning with those after the first step (AveragedModel of torch.optim.swa_utils
+   * with `get_ema_multi_avg_fn(d)` and `use_buffers`). The averages are what is evaluated and delivered; training goes on with
+   * the weights themselves. Default: none.
+   */
+  readonly averageWeights?: number | undefined;
+  /**
    * What weight decay leaves alone. "auto": biases, scales and offsets of normalisations, and other vectors; "none": nothing;
    * or patterns of weights (`*` any characters), among which "auto" may stand. Default: "auto" for adamw, as the training
    * loops of transformers have it, "none" for sgd, as torch.optim.SGD. E_NAME for a pattern that no trained weight fits.
@@ -141,6 +149,13 @@ export interface DistillOptions extends OutputOptions {
   /** What makes a student the best; default: the task's first metric that can be measured (top1, or agreement without labels). */
   readonly monitor?: Monitor | undefined;
   /**
+   * Evaluations in a row in which the monitored metric gains no more than `minDelta` on the best until then, after which the
+   * run ends before its last epoch (the learning rate falls as if it did not). Needs `evaluation`. Default: never.
+   */
+  readonly patience?: number | undefined;
+  /** In the unit of the monitored metric; default 0. Of `patience` alone: any better student is still the best. */
+  readonly minDelta?: number | undefined;
+  /**
    * Which student the run ends with: the "best" evaluated one by `monitor` (default), or the "last". Where the evaluation
    * data are few, the best of many epochs is often one that was lucky before the learning rate had fallen.
    */
@@ -190,6 +205,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   learningRate: true,
   schedule: true,
   clipNorm: true,
+  averageWeights: true,
   noDecay: true,
   parameterGroups: true,
   freeze: true,
@@ -213,6 +229,8 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   logEvery: true,
   monitor: true,
   keep: true,
+  patience: true,
+  minDelta: true,
   teacherCache: true,
   teacherCacheType: true,
   teacherCacheBytes: true,
@@ -258,6 +276,11 @@ export function resolveOptions(o: DistillOptions) {
     );
   if (o.clipNorm !== undefined && !(o.clipNorm > 0))
     throw new DistillError("E_ARGUMENT", `distill: clipNorm must be above 0, got ${o.clipNorm}`);
+  if (o.averageWeights !== undefined && !(o.averageWeights > 0 && o.averageWeights < 1))
+    throw new DistillError(
+      "E_ARGUMENT",
+      `distill: averageWeights must be a decay above 0 and below 1, got ${o.averageWeights}`,
+    );
   const optimizer: OptimizerConfig = o.optimizer ?? { name: "sgd", momentum: 0.9, weightDecay: 5e-4 };
   // An optimizer that is not known is refused by makeOptimizer.
   const defaults = Object.hasOwn(optimizerDefaults, optimizer.name)
@@ -306,6 +329,8 @@ export function resolveOptions(o: DistillOptions) {
     learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,
+    averageWeights: o.averageWeights,
+    ...earlyStop(o),
     noDecay: resolveNoDecay(o.noDecay ?? defaults?.noDecay ?? "none"),
     parameterGroups: parameterGroups.length > 0 ? parameterGroups : undefined,
     freeze: [...(o.freeze ?? []), ...parameterGroups.filter((g) => g.freeze).map((g) => g.match)],

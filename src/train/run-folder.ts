@@ -26,6 +26,8 @@ export interface Counters {
   readonly stepInEpoch: number;
   readonly best?: number | undefined;
   readonly bestStep?: number | undefined;
+  /** What `patience` counts from: the last gain worth one. */
+  readonly gain?: { readonly value: number; readonly step: number } | undefined;
 }
 
 export interface Checkpoint extends Counters {

@@ -36,6 +36,7 @@ export function runNotes(run: AboutRun): string[] {
       `before each step, as the file has it and without training: ${listNodes(compiled.front.asTheyStand)}`,
     );
   notes.push(...groupNotes(compiled, o), ...weightNotes(run.classWeights));
+  if (o.averageWeights !== undefined) notes.push(averageNote(o.averageWeights, stepsPerEpoch * o.epochs));
   const left = samples - stepsPerEpoch * o.batch;
   if (left > 0)
     notes.push(
@@ -70,4 +71,13 @@ function leavesThresholdFree({ strategy, labelled, compiled }: AboutRun): boolea
     (p) => p.part !== "intermediate" && (hasOutputLoss(p.strategy) || isGraphOnly(p.strategy)),
   );
   return parts.length > 0 && parts.every((p) => p.strategy instanceof CorrelationDistillationStrategy);
+}
+
+function averageNote(decay: number, steps: number): string {
+  const reach = Math.round(1 / (1 - decay));
+  const early =
+    steps < 2 * reach
+      ? `; the run has ${steps} steps, so its beginning still counts: a lower decay forgets it`
+      : "";
+  return `evaluated and written is the moving average of weights and running statistics, decay ${decay} (about the last ${reach} steps)${early}`;
 }

@@ -109,6 +109,7 @@ export function compileAt(
     })),
     loss,
     optimizer: makeOptimizer(o.optimizer),
+    averageWeights: o.averageWeights,
     clipNorm: o.clipNorm,
     noDecay: o.noDecay,
     groups,

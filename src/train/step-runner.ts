@@ -5,7 +5,8 @@ import { randomFor } from "../base/random.ts";
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { auxiliaryKey } from "../compile/auxiliary.ts";
 import { type CompiledStep, names } from "../compile/compile-step.ts";
-import { unpackTensors } from "../compile/state.ts";
+import { averageKey } from "../compile/emit-average.ts";
+import { type Pack, unpackTensors } from "../compile/state.ts";
 import type { Value } from "../graph/graph.ts";
 import { writeGraph } from "../onnx/write-graph.ts";
 import { OwnTensor } from "../runtime/own-tensor.ts";
@@ -82,6 +83,9 @@ export class StepRunner {
   ): Promise<{ losses: Record<string, number>; accept: () => void }> {
     const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, progress.step) };
     Object.assign(feeds, scalars(compiled, progress.step, learningRate));
+    const { averageWeights: decay } = compiled;
+    // The average begins with what the first step makes, as that of torch.optim.swa_utils.
+    if (decay !== undefined) feeds[names.scalar("average")] = scalar(progress.step === 0 ? 1 : 1 - decay);
     for (const { input, at } of compiled.scheduled) feeds[input] = scalar(at(progress));
     const into: Record<string, Tensor> = {};
     for (const [key, t] of Object.entries(this.#current)) {
@@ -164,11 +168,12 @@ export class StepRunner {
       (t.data as Float32Array).set(state.get(key) as Float32Array);
   }
 
-  /** Weights and statistics by the names of the student's initialisers. */
+  /** Weights and statistics by the names of the student's initialisers; where the run averages them, the averages. */
   weights(): Map<string, Tensor> {
     const all = new Map<string, Tensor>();
+    const key = this.compiled.averageWeights === undefined ? (p: Pack) => p.key : averageKey;
     for (const pack of [...this.compiled.weights, ...this.compiled.statistics])
-      for (const [name, t] of unpackTensors(pack, this.#current[pack.key]?.data as Float32Array))
+      for (const [name, t] of unpackTensors(pack, this.#current[key(pack)]?.data as Float32Array))
         all.set(name, t);
     return all;
   }

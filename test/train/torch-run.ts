@@ -16,6 +16,7 @@ export const net = fileURLToPath(at("net.onnx"));
 interface Case {
   readonly losses?: number[];
   readonly values: Record<string, number[]>;
+  readonly raw?: Record<string, number[]>;
 }
 export const facts = JSON.parse(readFileSync(at("facts.json"), "utf8")) as {
   readonly x: number[];
