@@ -6,9 +6,12 @@ import type { Shape, Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import { targets } from "../ops/target.ts";
+import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { Matrix } from "../strategies/index.ts";
 import { formedShape } from "../taps/tap-form.ts";
+import { heldAlike } from "../train/alike-inputs.ts";
+import { fitInputs } from "../train/fit-inputs.ts";
 import { FormRunner } from "../train/form-runner.ts";
 import { openRunner } from "../train/model-runner.ts";
 import {
@@ -47,6 +50,9 @@ export interface AnalyzeOptions {
   readonly excited?: number | undefined;
   /** The value of the model that holds its logits; default: its first output. */
   readonly logits?: string | undefined;
+  /** Inputs that are one value for all samples; see `DistillOptions.fix`. Of the student: default `fix`. */
+  readonly fix?: Fix | undefined;
+  readonly studentFix?: Fix | undefined;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -83,7 +89,7 @@ export interface SelectivityAnalysis {
 
 const optionNames = [
   ...["model", "student", "runtime", "dataset", "taps", "neurons", "samples", "batch", "seed"],
-  ...["excited", "logits", "onProgress"],
+  ...["excited", "logits", "fix", "studentFix", "onProgress"],
 ];
 
 type Role = "teacher" | "student";
@@ -111,10 +117,13 @@ const keptNumbers = 2 ** 22;
  */
 export async function analyzeSelectivity(o: AnalyzeOptions): Promise<SelectivityAnalysis> {
   checkKeys("analyzeSelectivity", o, optionNames);
-  const { dataset, seed = 1, neurons = [] } = o;
+  const { seed = 1, neurons = [] } = o;
   const runtime = o.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
-  const teacher = await openTapped(o.model, runtime, dataset, o.logits);
-  const student = o.student && (await openTapped(o.student, runtime, dataset));
+  const fitted = await fitInputs(o.model, o.dataset, o.fix);
+  const other = o.student && (await fitInputs(o.student, o.dataset, o.studentFix ?? o.fix));
+  const dataset = heldAlike(heldAlike(o.dataset, fitted.alike), other?.alike ?? new Map());
+  const teacher = await openTapped(fitted.model, runtime, dataset, o.logits);
+  const student = other && (await openTapped(other.model, runtime, dataset));
   const taps = o.taps?.length ? o.taps : foundTaps(teacher, student);
   const { forms, notes } = formsOf(taps, teacher, student);
   const count = (tapped: TappedModel, role: Role, i: number) =>

@@ -1,6 +1,7 @@
 // The commands eval, inspect, selectivity and demo as the parser sees them: arguments, options, help. (train has a file of its own.)
 import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
+import { fixOption } from "./fix-option.ts";
 import { axisOptions, modelGivesOptions } from "./output-flags.ts";
 import { choice, dataOptions, jsonOption, option, several, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
@@ -28,7 +29,9 @@ export function addEval(program: Command, run: RunBody): void {
       ),
     )
     .addOption(option("--logits <value>", "the value that holds the logits (default: the first output)"))
-    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
+    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(fixOption())
+    .addOption(fixOption("--teacher-fix", "the teacher's alone"));
   for (const o of [...modelGivesOptions(), ...axisOptions("model"), ...taskOptions("eval")])
     command.addOption(o);
   command
@@ -81,6 +84,9 @@ export function addInspect(program: Command, run: RunBody): void {
         sizes,
       ),
     )
+    .addOption(fixOption())
+    .addOption(fixOption("--student-fix", "the student's alone"))
+    .addOption(fixOption("--teacher-fix", "the teacher's alone"))
     .option("--all", "print every layer and every possible tap; without it long lists are folded")
     .addOption(jsonOption("print one JSON object, with everything, instead of tables"))
     .addHelpText(
@@ -137,6 +143,8 @@ export function addSelectivity(program: Command, run: RunBody): void {
     .addOption(
       option("--logits <value>", "the value that holds the model's logits (default: the first output)"),
     )
+    .addOption(fixOption())
+    .addOption(fixOption("--student-fix", "the student's alone"))
     .addOption(option("--out <page>", "where the page goes (default: selectivity.html; with --json none)"))
     .addOption(threadsOption())
     .addOption(jsonOption("print one JSON object instead of tables: all scores of all neurons"))

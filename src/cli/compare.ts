@@ -229,6 +229,7 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
       ? await evaluateModel(teacher, test, {
           ...{ runtime, task, role: "teacher", logits: options.teacherLogits },
           asked: askedOf(options, "teacher"),
+          fix: { ...options.fix, ...options.teacherFix },
         })
       : undefined;
   const { metrics } = await evaluateModel(readModel(done.student, { source: row.name }), test, {
@@ -236,6 +237,7 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
     task,
     logits: options.studentLogits,
     asked: askedOf(options, "student"),
+    fix: { ...options.fix, ...options.studentFix },
     ...(taught && { teacher: taught.predictions }),
   });
   const result: RowResult = {

@@ -13,6 +13,7 @@ import { tableKey } from "../ops/builder.ts";
 import { isPrimitive, isRefusal, notDifferentiable, zero } from "../ops/define.ts";
 import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
+import type { Fix } from "../prepare/fixed-inputs.ts";
 import { describeLogits, logitsOf } from "../prepare/logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "../prepare/normalization.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
@@ -20,6 +21,7 @@ import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
 import { type TaskName, tasksOfRank } from "../tasks/index.ts";
+import { fitInputs } from "../train/fit-inputs.ts";
 import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
 
 /** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded, front: need not be asked. */
@@ -72,15 +74,21 @@ export interface DescribeOptions {
   /** Default: 2, or the batch that the model was made for. */
   readonly batch?: number;
   readonly sizes?: Readonly<Record<string, number>>;
+  /** Inputs that are one value for all samples. */
+  readonly fix?: Fix;
 }
 
+/** Made-up inputs feed every input that is not fixed. */
+const noData = { inputs: [], read: () => ({ inputs: [] }) };
+
 export async function describeModel(given: Model, o: DescribeOptions): Promise<ModelDescription> {
-  let model = given;
+  const { model: fed, notes: told } = await fitInputs(given, noData, o.fix);
+  let model = fed;
   const fixed = model.inputs.every((i) => typeof i.dims[0] === "number")
     ? model.inputs[0]?.dims[0]
     : undefined;
   const batch = o.batch ?? (typeof fixed === "number" ? fixed : 2);
-  const notes: string[] = [];
+  const notes = [...told];
   let types: ReadonlyMap<Value, TensorType> = new Map();
   let known: ReadonlyMap<Value, unknown> = new Map();
   try {
@@ -121,7 +129,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     irVersion,
     producer,
     opsets: Object.fromEntries([...model.graph.opsets].map(([d, v]) => [d === "" ? "ai.onnx" : d, v])),
-    inputs: model.inputs,
+    inputs: given.inputs,
     outputs: model.outputs,
     tasks: tasksOfRank(
       types.get(model.graph.outputs[0] as Value)?.dims.length ?? model.outputs[0]?.dims.length ?? 0,

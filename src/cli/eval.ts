@@ -3,11 +3,13 @@ import { DistillError } from "../base/errors.ts";
 import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../base/format.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
+import { checkFixedNames } from "../prepare/fixed-inputs.ts";
 import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { askedOf, resolveOutputs } from "../train/output-options.ts";
+import { type FixFlags, parseFix } from "./fix-option.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
 import type { OutputFlags } from "./output-flags.ts";
@@ -17,7 +19,10 @@ import { table } from "./table.ts";
 import { type TaskFlags, taskOf } from "./task-flags.ts";
 import { flagOf } from "./train-options.ts";
 
-export interface EvalFlags extends TaskFlags, Omit<OutputFlags, "studentGives"> {
+export interface EvalFlags
+  extends TaskFlags,
+    Omit<OutputFlags, "studentGives">,
+    Pick<FixFlags, "fix" | "teacherFix"> {
   data?: string;
   mean?: number | number[];
   std?: number | number[];
@@ -33,7 +38,7 @@ export interface EvalFlags extends TaskFlags, Omit<OutputFlags, "studentGives"> 
 
 export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Promise<number> {
   if (flags.data === undefined) throw new DistillError("E_OPTION", "eval needs --data");
-  for (const key of ["teacherLogits", "teacherGives"] as const)
+  for (const key of ["teacherLogits", "teacherGives", "teacherFix"] as const)
     if (flags[key] !== undefined && flags.teacher === undefined)
       throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
   const task = taskOf(flags);
@@ -53,6 +58,9 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
       `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
     );
   const runtime = runtimeFor(flags.threads);
+  const fix = parseFix(flags.fix);
+  const teacherFix = { ...fix, ...parseFix(flags.teacherFix, "--teacher-fix") };
+  checkFixedNames(fix ?? {}, teacher ? [model, teacher] : [model], "--fix");
   const outputs = resolveOutputs({ ...flags, studentGives: flags.gives }, task);
   const notes: string[] = [];
   const measure = async (
@@ -67,6 +75,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
         runtime,
         batch: flags.batch,
         logits,
+        fix: m === model ? fix : teacherFix,
         task,
         asked: askedOf(outputs, label === "model" ? "student" : "teacher"),
         role: label,

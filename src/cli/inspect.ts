@@ -7,13 +7,15 @@ import type { ValueInfo } from "../base/value-info.ts";
 import { roleCells } from "../compile/role-table.ts";
 import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
+import { checkFixedNames, type Fix } from "../prepare/fixed-inputs.ts";
 import { nodeRuntime } from "../runtime/ort-node.ts";
 import { describeModel, type Gradient, type ModelDescription } from "./describe-model.ts";
+import { type FixFlags, parseFix } from "./fix-option.ts";
 import { pairModels, showPairs } from "./inspect-pairs.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { table } from "./table.ts";
 
-export interface InspectFlags {
+export interface InspectFlags extends FixFlags {
   batch?: number;
   size?: Record<string, number>;
   all?: boolean;
@@ -33,17 +35,26 @@ export async function inspectCommand(
   const first = await readModelFile(path, { leaveFrom: largeModel });
   const second = student === undefined ? undefined : await readModelFile(student, { leaveFrom: largeModel });
   checkSizes(second ? [first, second] : [first], Object.keys(flags.size ?? {}));
-  const found = await describe(first, flags);
+  const fix = parseFix(flags.fix);
+  const studentFix = parseFix(flags.studentFix, "--student-fix");
+  const teacherFix = parseFix(flags.teacherFix, "--teacher-fix");
+  checkFixedNames(fix ?? {}, second ? [first, second] : [first], "--fix");
+  if (!second && (studentFix || teacherFix))
+    throw new DistillError("E_OPTION", "--student-fix and --teacher-fix need two models; give --fix");
+  checkFixedNames(teacherFix ?? {}, [first], "--teacher-fix");
+  checkFixedNames(studentFix ?? {}, second ? [second] : [], "--student-fix");
+  const found = await describe(first, flags, { ...fix, ...teacherFix });
   if (second) {
-    const pairs = pairModels(found, await describe(second, flags));
+    const pairs = pairModels(found, await describe(second, flags, { ...fix, ...studentFix }));
     io.stdout.write(flags.json ? `${JSON.stringify(pairs)}\n` : showPairs(pairs));
   } else io.stdout.write(flags.json ? `${JSON.stringify(found)}\n` : show(found, flags.all === true));
   return exitCodes.ok;
 }
 
-function describe(model: Model, flags: InspectFlags): Promise<ModelDescription> {
+function describe(model: Model, flags: InspectFlags, fix: Fix): Promise<ModelDescription> {
   return describeModel(model, {
     runtime: nodeRuntime,
+    fix,
     ...(flags.batch !== undefined && { batch: flags.batch }),
     ...(flags.size && { sizes: flags.size }),
   });

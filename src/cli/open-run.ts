@@ -6,6 +6,7 @@ import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { readClassWeights } from "./class-weights-option.ts";
+import { parseFix } from "./fix-option.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
@@ -103,6 +104,9 @@ export async function openRun(
     teacherGives: flags.teacherGives,
     classAxis: flags.classAxis,
     batchAxis: flags.batchAxis,
+    fix: parseFix(flags.fix),
+    studentFix: parseFix(flags.studentFix, "--student-fix"),
+    teacherFix: parseFix(flags.teacherFix, "--teacher-fix"),
     teacherCache: flags.teacherCache,
     teacherCacheType: flags.teacherCacheType,
     checkpointEvery: flags.checkpointEvery,

@@ -12,6 +12,8 @@ import { DistillError } from "../base/errors.ts";
 import { formatCount, formatFixed, formatNumber, MISSING } from "../base/format.ts";
 import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
+import { checkFixedNames } from "../prepare/fixed-inputs.ts";
+import { type FixFlags, parseFix } from "./fix-option.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
 import { createProgress } from "./progress.ts";
@@ -19,7 +21,7 @@ import { runtimeFor } from "./runtime-for.ts";
 import { table } from "./table.ts";
 import { parseTap } from "./tap-option.ts";
 
-export interface SelectivityFlags {
+export interface SelectivityFlags extends Pick<FixFlags, "fix" | "studentFix"> {
   data?: string;
   mean?: number | number[];
   std?: number | number[];
@@ -48,6 +50,8 @@ export async function selectivityCommand(
     studentPath === undefined ? undefined : await readModelFile(studentPath, { leaveFrom: largeModel });
   const dataset = await openPart(flags.data, flags.split, flags);
   const runtime = runtimeFor(flags.threads);
+  const fix = parseFix(flags.fix);
+  checkFixedNames(fix ?? {}, student ? [model, student] : [model], "--fix");
   const total = Math.min(dataset.length, flags.samples ?? 2000);
   const progress = createProgress({ stream: io.stderr, total, label: "responses", unit: "sample" });
   let found: SelectivityAnalysis;
@@ -63,6 +67,8 @@ export async function selectivityCommand(
       batch: flags.batch,
       seed: flags.seed,
       logits: flags.logits,
+      fix,
+      studentFix: { ...fix, ...parseFix(flags.studentFix, "--student-fix") },
       onProgress: (done) => progress.update(done),
     });
   } finally {

@@ -6,6 +6,7 @@ import { weightInits } from "../prepare/weight-init.ts";
 import { metricKeys } from "../tasks/metrics.ts";
 import { cachePlaces, cacheTypes } from "../train/cache-places.ts";
 import { keptStudents } from "../train/kept-students.ts";
+import { fixOption } from "./fix-option.ts";
 import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { axisOptions, givesOptions } from "./output-flags.ts";
@@ -71,7 +72,10 @@ export function addTrainingOptions(command: Command): void {
         "the student's value that holds the logits (default: its first output)",
       ),
     )
-    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"));
+    .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(fixOption("--fix", "an input of either model that is one value for all samples"))
+    .addOption(fixOption("--student-fix", "the student's alone"))
+    .addOption(fixOption("--teacher-fix", "the teacher's alone"));
   for (const o of [...givesOptions(), ...axisOptions("student"), ...taskOptions("train")])
     command.addOption(o);
 

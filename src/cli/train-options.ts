@@ -7,11 +7,12 @@ import type { ScheduleName } from "../optim/schedules.ts";
 import type { WeightInit } from "../prepare/weight-init.ts";
 import type { CachePlace, CacheType } from "../train/cache-places.ts";
 import type { DistillOptions, Monitor } from "../train/options.ts";
+import type { FixFlags } from "./fix-option.ts";
 import type { OutputFlags } from "./output-flags.ts";
 import type { ParameterGroupFlags } from "./parameter-group-option.ts";
 import type { StrategyFlags } from "./strategy-options.ts";
 
-export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFlags {
+export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFlags, FixFlags {
   student?: string;
   studentLogits?: string;
   data?: string;

@@ -69,6 +69,7 @@ export async function trainCommand(typed: TrainFlags, io: CliIo): Promise<number
     return await finish({
       io,
       flags,
+      options,
       out,
       done,
       student,
@@ -109,6 +110,7 @@ function interrupted(
 interface Finished {
   readonly io: CliIo;
   readonly flags: TrainFlags;
+  readonly options: DistillOptions;
   readonly out: string;
   readonly done: DoneEvent;
   readonly student: Model;
@@ -122,7 +124,7 @@ interface Finished {
 
 /** Measures, writes report.html and the figures into run.json, and says where things are. */
 async function finish(f: Finished): Promise<number> {
-  const { io, flags, out, teacher } = f;
+  const { io, flags, options, out, teacher } = f;
   const { runReport, machineInfo } = await import("../report/run-report.ts");
   const { renderReport } = await import("../report/render-report.ts");
   const run = RunFolder.open(out);
@@ -140,6 +142,7 @@ async function finish(f: Finished): Promise<number> {
             {
               ...{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits },
               asked: askedOf(flags, "teacher"),
+              fix: { ...options.fix, ...options.teacherFix },
             },
           ]
         : []),
@@ -150,6 +153,7 @@ async function finish(f: Finished): Promise<number> {
         model: readModel(f.done.student, { source: join(out, "student.onnx") }),
         logits: flags.studentLogits,
         asked: askedOf(flags, "student"),
+        fix: { ...options.fix, ...options.studentFix },
         folder: out,
         seconds: f.done.seconds,
       },

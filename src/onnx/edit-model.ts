@@ -16,14 +16,14 @@ import {
 } from "onnx-buf";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { isFloat, type Tensor } from "../base/tensor.ts";
-import type { ExternalFile } from "../base/value-info.ts";
+import type { ExternalFile, ValueInfo } from "../base/value-info.ts";
 import type { Attributes } from "../graph/graph.ts";
 import { encodeAttribute } from "./attributes.ts";
 import type { Model } from "./model.ts";
 import { inOrder, nodeNames } from "./node-order.ts";
 import { dataTypeOf, dtypeOf, isConstant, originOf, type Provenance, shallow } from "./proto.ts";
 import { buildModel } from "./read-model.ts";
-import { takenBy } from "./subgraphs.ts";
+import { takenBy, withNames } from "./subgraphs.ts";
 import { encodeTensor } from "./tensor-proto.ts";
 
 /** A node to add, in the model's own opset; inputs and outputs are names of values, "" for one that is left out. */
@@ -129,6 +129,41 @@ export function editFile(model: Model, edits: Required<Pick<ModelEdits, "constan
   return fromProto(file === proto ? changed : edited(proto), model, changed, provenance);
 }
 
+/** How the shown graph is fed; the file is left as it is, so that weights go back into it. */
+export interface InputEdits {
+  /** Inputs that are no longer fed: `nodes` compute them, under their names. */
+  readonly removed: readonly string[];
+  /** Inputs that are fed in another shape. */
+  readonly reshaped: readonly ValueInfo[];
+  /** By the name of an input: what takes it takes this value instead. */
+  readonly renamed: ReadonlyMap<string, string>;
+  readonly nodes: readonly AddedNode[];
+}
+
+/**
+ * The model fed otherwise: what `withOutputs` gives is fed so, what `withWeights` gives has the inputs of the file.
+ *
+ * Errors: as `editModel`.
+ */
+export function editInputs(model: Model, edits: InputEdits): Model {
+  const { proto, file = proto, provenance } = originOf(model);
+  const { removed, renamed } = edits;
+  const reshapedAs = new Map(edits.reshaped.map((i) => [i.name, i]));
+  const g = shallow(proto.graph as GraphProto);
+  const nodes = g.node.map((node) => withNames(node, renamed));
+  g.input = g.input.flatMap((v) => {
+    const changed = reshapedAs.get(v.name);
+    return removed.includes(v.name) ? [] : [changed ? inputFor(changed) : v];
+  });
+  g.valueInfo = g.valueInfo.filter((v) => !removed.includes(v.name));
+  const given = new Set([...g.input, ...g.initializer].map((v) => v.name));
+  for (const s of g.sparseInitializer) given.add(s.values?.name ?? "");
+  g.node = inOrder([...edits.nodes.map(encodeNode), ...nodes], (name) => given.has(name)).map(([n]) => n);
+  const changed = shallow(proto);
+  changed.graph = g;
+  return fromProto(changed, model, file, provenance, () => originOf(model).bytes);
+}
+
 /** Whether a node of the file's main graph computes the value: not one of a function or a branch that was written out. */
 export function isInMainGraph(model: Model, output: string): boolean {
   const { proto, file = proto } = originOf(model);
@@ -140,13 +175,19 @@ export function isInMainGraph(model: Model, output: string): boolean {
 /** What nodes of a file's main graph compute, once it was asked for. */
 const mainOutputs = new WeakMap<ModelProto, Set<string>>();
 
-function fromProto(proto: ModelProto, like: Model, file = proto, provenance?: Provenance): Model {
+function fromProto(
+  proto: ModelProto,
+  like: Model,
+  file = proto,
+  provenance?: Provenance,
+  bytesOf = (): Uint8Array => toBinary(ModelProtoSchema, file),
+): Model {
   let bytes: Uint8Array | undefined;
   const origin = {
     proto,
     file,
     get bytes() {
-      bytes ??= toBinary(ModelProtoSchema, file);
+      bytes ??= bytesOf();
       return bytes;
     },
     ...(provenance && { provenance }),
@@ -174,7 +215,7 @@ function addConstants(g: GraphProto, constants: ReadonlyMap<string, Tensor>, irV
   }
   g.initializer = [...g.initializer, ...[...constants].map(([name, t]) => encodeTensor(t, name))];
   // Before IR version 4 every initialiser must be among the inputs too.
-  if (irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor(name, t))];
+  if (irVersion < 4n) g.input = [...g.input, ...[...constants].map(([name, t]) => inputFor({ ...t, name }))];
 }
 
 function rewiredNode(
@@ -209,10 +250,11 @@ function encodeNode(node: AddedNode): NodeProto {
   });
 }
 
-function inputFor(name: string, t: Tensor): ValueInfoProto {
+function inputFor({ name, dtype, dims }: ValueInfo): ValueInfoProto {
+  const open = (size: string): object => (size === "?" ? {} : { value: { case: "dimParam", value: size } });
   const type = create(TypeProto_TensorSchema, {
-    elemType: dataTypeOf(t.dtype),
-    shape: { dim: t.dims.map(dimension) },
+    elemType: dataTypeOf(dtype),
+    shape: { dim: dims.map((d) => (typeof d === "string" ? open(d) : dimension(d))) },
   });
   return create(ValueInfoProtoSchema, {
     name,

@@ -62,12 +62,13 @@ export function withOutputs(model: Model, names: Iterable<string>): Uint8Array {
     }
     added.push(create(ValueInfoProtoSchema, { name }));
   }
-  return added.length === 0 ? modelBytes(model) : withMore(model, added, []);
+  return withMore(model, added, []);
 }
 
 /** The model with more outputs, and more nodes after its own. */
 function withMore(model: Model, output: ValueInfoProto[], node: NodeProto[]): Uint8Array {
   const { proto, file = proto, bytes } = originOf(model);
+  if (output.length === 0 && sameInputs(proto, file)) return bytes;
   // Messages that follow each other are merged, lists joined: the file itself need not be written anew.
   const more = toBinary(
     ModelProtoSchema,
@@ -80,6 +81,11 @@ function withMore(model: Model, output: ValueInfoProto[], node: NodeProto[]): Ui
   return joined;
 }
 
+function sameInputs(shown: ModelProto, { graph }: ModelProto): boolean {
+  const inputs = shown.graph?.input ?? [];
+  return inputs.length === graph?.input.length && inputs.every((v, i) => v === graph.input[i]);
+}
+
 /**
  * The model with every value that a node of the main graph computes among its outputs, for observation. Values inside
  * subgraphs, constants and inputs are not added. What `asFloats` names is given as float32, under the name that stands there.
@@ -90,7 +96,6 @@ export function addAllOutputs(model: Model, asFloats: ReadonlyMap<Value, string>
     .filter((node) => !(node.domain === "" && node.op === "Constant"))
     .flatMap((node) => node.outputs.flatMap((y) => (y && !present.has(y) ? [y] : [])));
   const outputs = [...computed.filter((y) => !asFloats.has(y)).map((y) => y.name), ...asFloats.values()];
-  if (outputs.length === 0) return modelBytes(model);
   const to = create(AttributeProtoSchema, { name: "to", type: AttributeType.INT, i: 1n });
   return withMore(
     model,

@@ -3,7 +3,7 @@
 import { isMessage } from "@bufbuild/protobuf";
 import { AttributeProtoSchema, type GraphProto, type NodeProto } from "onnx-buf";
 import type { Node } from "../graph/graph.ts";
-import { domainOf } from "./proto.ts";
+import { domainOf, shallow } from "./proto.ts";
 
 /** Op and domain of every node in the subgraphs of `node`, at any depth. */
 export function* opsInside(node: Node): Generator<{ readonly op: string; readonly domain: string }> {
@@ -46,4 +46,25 @@ export function* takenBy(node: NodeProto): Generator<string> {
 function* namesOf(g: GraphProto): Generator<string> {
   yield* g.output.map((o) => o.name);
   for (const node of g.node) yield* takenBy(node);
+}
+
+/** The node, which takes values by other names, also in its subgraphs; what does not change is shared. */
+export function withNames(node: NodeProto, renamed: ReadonlyMap<string, string>): NodeProto {
+  if (![...takenBy(node)].some((name) => renamed.has(name))) return node;
+  const as = (name: string): string => renamed.get(name) ?? name;
+  const inside = (g: GraphProto): GraphProto =>
+    Object.assign(shallow(g), {
+      node: g.node.map((n) => withNames(n, renamed)),
+      output: g.output.map((o) =>
+        renamed.has(o.name) ? Object.assign(shallow(o), { name: as(o.name) }) : o,
+      ),
+    });
+  return Object.assign(shallow(node), {
+    input: node.input.map(as),
+    attribute: node.attribute.map((a) =>
+      a.g || a.graphs.length > 0
+        ? Object.assign(shallow(a), { ...(a.g && { g: inside(a.g) }), graphs: a.graphs.map(inside) })
+        : a,
+    ),
+  });
 }

@@ -6,12 +6,14 @@ import { type MeasuredSelectivity, measureSelectivity } from "../analysis/measur
 import { subset } from "../data/array-dataset.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
+import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
 import { metricNamed } from "../strategies/selectivity-metric.ts";
 import { type AskedReading, metricKeys, type Predictions, type Task } from "../tasks/index.ts";
 import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
+import { fitInputs } from "../train/fit-inputs.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { RunFolder } from "../train/run-folder.ts";
 import type { FormedTap } from "../train/taps.ts";
@@ -38,6 +40,8 @@ export interface ReportedModel {
   readonly logits?: string | undefined;
   /** What was said of how its output is read. */
   readonly asked?: AskedReading | undefined;
+  /** Its inputs that are one value for all samples. */
+  readonly fix?: Fix | undefined;
   /** Run folder of the training, for the curves. */
   readonly folder?: string;
   /** Wall time of the training. */
@@ -83,7 +87,8 @@ const timedSamples = 1000;
  *
  * @returns `data` for `renderReport`, and the measured numbers alone.
  */
-export async function runReport(o: RunReportOptions): Promise<{ data: ReportData; final: FinalFigures }> {
+export async function runReport(given: RunReportOptions): Promise<{ data: ReportData; final: FinalFigures }> {
+  const o = await fitted(given);
   const measured = o.evaluation ?? subset(o.data, range(Math.min(timedSamples, o.data.length)));
   const evaluations = new Map<string, Measured>();
   let teacherSays: Predictions | undefined;
@@ -139,6 +144,15 @@ export async function runReport(o: RunReportOptions): Promise<{ data: ReportData
     ...(o.notes && o.notes.length > 0 && { notes: [...o.notes] }),
   };
   return { data, final };
+}
+
+/** The models as the data feed them. */
+async function fitted(o: RunReportOptions): Promise<RunReportOptions> {
+  const fitOf = async (model: Model, fix: Fix | undefined) => (await fitInputs(model, o.data, fix)).model;
+  const models: ReportedModel[] = [];
+  for (const m of o.models) models.push({ ...m, model: await fitOf(m.model, m.fix) });
+  const own = o.models.find((m) => m.role === "student")?.fix;
+  return { ...o, models, before: await fitOf(o.before, own) };
 }
 
 function rowOf(m: ReportedModel, found: Measured, o: RunReportOptions): ModelRow {

@@ -2,6 +2,7 @@
 import type { Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
+import type { Fix } from "../prepare/fixed-inputs.ts";
 import { logitsOf, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
@@ -11,7 +12,9 @@ import {
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
+import { heldAlike } from "./alike-inputs.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
+import { fitInputs } from "./fit-inputs.ts";
 import { openRunner } from "./model-runner.ts";
 import { activationOf } from "./output-options.ts";
 import { OutputReader } from "./output-reader.ts";
@@ -22,6 +25,8 @@ export interface EvaluateModelOptions {
   readonly batch?: number | undefined;
   /** The value that holds the logits, or what is made of them by a Softmax and the like; default: the first output. */
   readonly logits?: string | undefined;
+  /** Inputs that are one value for all samples; see `DistillOptions.fix`. Names that the model does not have are passed over. */
+  readonly fix?: Fix | undefined;
   /** Default: classification. */
   readonly task?: Task | undefined;
   /** The teacher's predictions on the same data. */
@@ -48,11 +53,13 @@ export interface ModelEvaluation extends Evaluation {
  * Errors: E_NAME for logits that do not exist, E_DATA where model and data do not fit.
  */
 export async function evaluateModel(
-  model: Model,
-  dataset: Dataset,
+  given: Model,
+  data: Dataset,
   o: EvaluateModelOptions,
 ): Promise<ModelEvaluation> {
   const { task = taskNamed() } = o;
+  const { model, alike } = await fitInputs(given, data, o.fix);
+  const dataset = heldAlike(data, alike);
   const { asked = {}, role = "student" } = o;
   const logits = logitsOf(model, o.logits, activationOf(task, asked));
   const ready = withLogits(model, logits);

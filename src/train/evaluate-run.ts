@@ -83,6 +83,7 @@ export class BestStudent {
         batch: o.batch,
         task: o.task,
         logits: options.studentLogits,
+        fix: this.#run.studentFix,
         asked: askedOf(o, "student"),
         reading: compiled.reading,
         teacher,

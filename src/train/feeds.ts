@@ -4,6 +4,7 @@ import { DistillError } from "../base/errors.ts";
 import { type DType, formatShape, isFloat, newArray, type Tensor, type TypedArray } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import { type Dataset, type DatasetInput, knownSize } from "../data/dataset.ts";
+import { batchAxesOf } from "../prepare/batch-axes.ts";
 
 /** Turns the tensors of a batch, in the data set's order, into feeds by the model's input names. */
 export type Feeder = (inputs: readonly Tensor[]) => Record<string, Tensor>;
@@ -68,17 +69,23 @@ function checkSizes(read: Tensor, declared: DatasetInput, input: ValueInfo, sour
     );
 }
 
-/** For each input of the model the place of the data set's input that feeds it. */
-function matchInputs(model: FedModel, given: readonly DatasetInput[]): number[] {
-  const found = model.inputs.map((input) => given.findIndex((d) => d.name === input.name));
+/** For each input of a model the place of the data set's input that feeds it; -1 where none does. */
+export function pairInputs(inputs: readonly ValueInfo[], given: readonly DatasetInput[]): number[] {
+  const found = inputs.map((input) => given.findIndex((d) => d.name === input.name));
   const unnamed = given.flatMap((d, i) => (d.name === undefined ? [i] : []));
   const open = found.flatMap((at, i) => (at < 0 ? [i] : []));
   for (const i of open) found[i] = unnamed.shift() ?? -1;
   const lacking = found.flatMap((at, i) => (at < 0 ? [i] : []));
   const over = given.flatMap((_, i) => (found.includes(i) ? [] : [i]));
   if (lacking.length === 1 && over.length === 1) found[lacking[0] as number] = over[0] as number;
-  else if (lacking.length > 0) throw notFed(model, model.inputs[lacking[0] as number] as ValueInfo, given);
-  if (unnamed.length > 0)
+  return found;
+}
+
+function matchInputs(model: FedModel, given: readonly DatasetInput[]): number[] {
+  const found = pairInputs(model.inputs, given);
+  const lacking = found.indexOf(-1);
+  if (lacking >= 0) throw notFed(model, model.inputs[lacking] as ValueInfo, given);
+  if (given.some((d, i) => d.name === undefined && !found.includes(i)))
     throw new DistillError(
       "E_DATA",
       `${model.source} takes ${model.inputs.length} inputs (${model.inputs.map((i) => i.name).join(", ")}), the data set has ${given.length}`,
@@ -96,9 +103,14 @@ const usual: readonly (readonly [RegExp, string])[] = [
 function notFed(model: FedModel, input: ValueInfo, given: readonly DatasetInput[]): DistillError {
   const has = given.map((d) => d.name ?? "(unnamed)").join(", ") || "no inputs";
   const hint = usual.find(([name]) => name.test(input.name))?.[1];
+  const axis = batchAxesOf(model.inputs)[model.inputs.indexOf(input)];
+  const fixed =
+    axis === 0
+      ? ""
+      : `, or say what it is for all samples: --fix ${input.name}=${axis === undefined ? "<value>" : "zeros"}`;
   return new DistillError(
     "E_DATA",
-    `${model.source}: nothing in the data set feeds input "${input.name}", ${input.dtype} ${formatShape(input.dims)}; it has ${has}. Add an array of that name${hint ? ` (${hint})` : ""}`,
+    `${model.source}: nothing in the data set feeds input "${input.name}", ${input.dtype} ${formatShape(input.dims)}; it has ${has}. Add an array of that name${hint ? ` (${hint})` : ""}${fixed}`,
   );
 }
 

@@ -7,6 +7,7 @@ import type { Model } from "../onnx/model.ts";
 import { type TargetName, targets } from "../ops/target.ts";
 import { type OptimizerConfig, optimizerDefaults } from "../optim/index.ts";
 import type { ScheduleOptions } from "../optim/schedules.ts";
+import { type Fix, recordOf } from "../prepare/fixed-inputs.ts";
 import { type WeightInit, weightInits } from "../prepare/weight-init.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
@@ -138,6 +139,17 @@ export interface DistillOptions extends OutputOptions {
   /** The student's value that holds the logits; default: its first output. */
   readonly studentLogits?: string | undefined;
   readonly teacherLogits?: string | undefined;
+  /**
+   * Inputs of either model that are one value for all samples, by name: a number (for all elements), its elements in order,
+   * "zeros", "ones", or a tensor (of a batch of one): `{ sr: 16000, scales: [0.667, 1, 0.8], state: "zeros" }`. The delivered
+   * student keeps them as inputs. Default: none, but for an input that has no batch and is the same for every sample of the
+   * data set, and for one that is only a recurrent layer's first state and is not in the data set (zeros, which is what the
+   * layer takes without it: ONNX, LSTM, GRU, RNN).
+   */
+  readonly fix?: Fix | undefined;
+  /** What the student's inputs are where the teacher's of that name are something else. Default: `fix`. */
+  readonly studentFix?: Fix | undefined;
+  readonly teacherFix?: Fix | undefined;
   /** Run folder; default: nothing is written. */
   readonly out?: string | undefined;
   /** Continue the run in `out`, to the bits of one that was not interrupted; with other `epochs`, also one that was finished. */
@@ -223,6 +235,9 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   teacherGives: true,
   classAxis: true,
   batchAxis: true,
+  fix: true,
+  studentFix: true,
+  teacherFix: true,
   out: true,
   resume: true,
   checkpointEvery: true,
@@ -346,6 +361,9 @@ export function resolveOptions(o: DistillOptions) {
       o.checkpointEvery === undefined ? undefined : whole("checkpointEvery", o.checkpointEvery, 1),
     logEvery: whole("logEvery", o.logEvery ?? 10, 1),
     monitor,
+    ...(o.fix && { fix: recordOf(o.fix) }),
+    ...(o.studentFix && { studentFix: recordOf(o.studentFix) }),
+    ...(o.teacherFix && { teacherFix: recordOf(o.teacherFix) }),
     keep: among("keep", o.keep ?? "best", keptStudents),
     teacherCache: among("teacherCache", o.teacherCache ?? "auto", cachePlaces),
     teacherCacheType: among("teacherCacheType", o.teacherCacheType ?? "float32", cacheTypes),

@@ -7,6 +7,7 @@ import { isVarying } from "../data/dataset.ts";
 import { emissionOf, splitStrategy } from "../losses/index.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
 import { learningRateSchedule } from "../optim/schedules.ts";
+import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { PreparedStudent } from "../prepare/prepare-student.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
@@ -18,6 +19,7 @@ import type { CachePlace } from "./cache-places.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { balancedWeights, checkWeighted } from "./class-weights.ts";
 import { type Feeder, feederFor } from "./feeds.ts";
+import { fitModels } from "./fit-models.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { loadFront } from "./front-runner.ts";
 import { checkLabels, type LabelUse } from "./labels.ts";
@@ -63,6 +65,8 @@ export interface PreparedRun {
   readonly varying: boolean;
   /** The data gives the same sample for the same index; known only where what a teacher says may be kept. */
   readonly repeats: boolean;
+  /** Every input of the student that is one value for all samples. */
+  readonly studentFix: Fix;
   readonly schedule: Schedule;
   readonly identity: RunIdentity;
   readonly notes: readonly string[];
@@ -76,19 +80,24 @@ export interface Schedule {
   readonly rate: (step: number) => number;
 }
 
-export async function prepareRun(options: DistillOptions, held: Held): Promise<PreparedRun> {
-  const given = resolveOptions(options);
-  const { data, evaluation } = options;
-  const runtime = options.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
-  const opened = await openModel(options.student, "student");
+export async function prepareRun(typed: DistillOptions, held: Held): Promise<PreparedRun> {
+  const given = resolveOptions(typed);
+  const runtime = typed.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
+  const fitted = await fitModels(
+    typed,
+    await openModel(typed.student, "student"),
+    typed.teacher && typeof typed.teacher !== "function"
+      ? await openModel(typed.teacher, "teacher")
+      : undefined,
+  );
+  const { data, evaluation } = fitted;
+  const options: DistillOptions = { ...typed, data, evaluation };
+  const opened = fitted.student.model;
+  const file = fitted.teacher?.model;
   const strategy = options.teacher
     ? (options.strategy ?? defaultStrategy(given.task, given.automaticTaps || given.taps.length > 0))
     : undefined;
   if (strategy) checkOutputs(strategy, given.task);
-  const file =
-    options.teacher && typeof options.teacher !== "function"
-      ? await openModel(options.teacher, "teacher")
-      : undefined;
   const chosen =
     given.automaticTaps && file && strategy
       ? await chooseTaps({ ...options, teacher: file, student: opened, runtime, strategy })
@@ -172,7 +181,9 @@ export async function prepareRun(options: DistillOptions, held: Held): Promise<P
     repeats: same,
     schedule,
     identity: identityOf(options, { ...o, taps, classWeights }, student.own, strategy, records),
+    studentFix: fitted.student.fix,
     notes: [
+      ...fitted.notes,
       ...taught.notes,
       ...noted(taught.teacher?.note),
       ...student.notes,

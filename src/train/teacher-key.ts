@@ -1,5 +1,7 @@
 // What a run would ask its teacher, as text: two runs over the same data whose keys are equal are told the same, to the bit.
+import { recordOf } from "../prepare/fixed-inputs.ts";
 import { augments } from "./batch-inputs.ts";
+import { teacherFixOf } from "./fit-models.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 
@@ -10,6 +12,7 @@ export function teacherKey(
   return JSON.stringify({
     teacher: options.teacher && shared.nameOf(options.teacher),
     logits: [options.teacherLogits, o.teacherGives, teacher?.reading],
+    fix: recordOf(teacherFixOf(options)),
     task: [o.task.name, o.taskOptions],
     // The very object: another may optimise otherwise, and its bits differ.
     runtime: shared.nameOf(runtime),
