@@ -1,6 +1,6 @@
 // Holds what the step makes of random nodes to ONNX Runtime's own kernels, for as long as asked.
 //
-//   npm run test:differential -- --minutes 60 --seed 1
+//   npm run test:differential -- --seed 2                     an hour over all ops
 //   npm run test:differential -- --op Resize --case 123456    one case, in full
 import { parseArgs } from "node:util";
 import type { OpKey } from "../src/ops/index.ts";
@@ -8,7 +8,7 @@ import { caseSeed, describeCase, drawCase, opKeys, runCase } from "../test/diffe
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: "string", default: "1" },
+    minutes: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
     op: { type: "string", multiple: true },
     case: { type: "string" },

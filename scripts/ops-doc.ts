@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { tableKey } from "../src/ops/builder.ts";
 import { isPrimitive, isRefusal, notDifferentiable, type OpDefinition, zero } from "../src/ops/define.ts";
 import { opTable } from "../src/ops/index.ts";
+import { conformanceSection, readSummary } from "../test/conformance/summary.ts";
 
 export const opsDocPath = fileURLToPath(new URL("../docs/ops.md", import.meta.url));
 
@@ -34,7 +35,7 @@ export function opsDoc(): string {
     const rows = all.filter((d) => kindOf(d) === kind);
     return rows.length === 0 ? [] : [`${titles[kind]} (${rows.length})\n\n${table(kind, rows)}`];
   });
-  return `${head}\n\n${parts.join("\n\n")}\n`;
+  return `${head}\n\n${parts.join("\n\n")}\n\n${conformanceSection(readSummary())}\n`;
 }
 
 const head = `# Ops of a student

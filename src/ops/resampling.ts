@@ -151,6 +151,8 @@ function placeOf(c: EmitContext, mode: string, i: number, from: number, { size, 
       return size > 1 ? f32((i * (from - 1)) / (size - 1)) : 0;
     case "asymmetric":
       return f32(i / scale);
+    case "tf_half_pixel_for_nn":
+      return middle;
     default:
       throw new DistillError(
         "E_OP",
