@@ -5,6 +5,7 @@ import { takeSamples } from "../base/samples.ts";
 import { formatShape, type Shape, type TensorType } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
+import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
 import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { logitsOf, withLogits } from "../prepare/logits.ts";
@@ -35,8 +36,9 @@ export async function openTapped(
   dataset: Dataset,
   logits?: string,
 ): Promise<TappedModel> {
-  const found = logitsOf(given, logits);
-  const ready = withLogits(given, found);
+  const taking = withFloat32Inputs(given);
+  const found = logitsOf(taking, logits);
+  const ready = withLogits(taking, found);
   // One sample several times: a model's fixed batch may be more than there are samples.
   const batch = fixedBatchOf(ready) ?? 2;
   const { inputs } = await dataset.read([0]);

@@ -18,6 +18,19 @@ export interface DatasetInput {
    * Default 0.
    */
   readonly zero?: number | readonly number[];
+  /**
+   * Of images made of bytes, how they were: a model whose input takes whole numbers is given them as they are,
+   * byte = 255 · (x · std + mean), and one that has channels last is given them so.
+   */
+  readonly pixels?: PixelScaling;
+}
+
+/** One value per channel of samples `[C, H, W]`. */
+export interface PixelScaling {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** How samples lie in the data: `[C, H, W]`, `[H, W, C]` or `[H, W]`. */
+  readonly stored: "nchw" | "nhwc" | "nhw";
 }
 
 /** A size that is a number; undefined for one that is left open. */

@@ -3,7 +3,7 @@
 import { checkKeys, DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sizeOf, type Tensor } from "../base/tensor.ts";
 import { aboutLabels, checkLength, gatherLabels } from "./array-dataset.ts";
-import { checkIndices, type Dataset } from "./dataset.ts";
+import { checkIndices, type Dataset, type PixelScaling } from "./dataset.ts";
 import { type ClassOptions, readLabels } from "./labels.ts";
 
 export interface ScalingOptions {
@@ -65,7 +65,7 @@ export function imageDataset(options: ImageDatasetOptions): Dataset {
       "E_DATA",
       `${source}: ${data.length} elements of shape ${formatShape(images.dims)}, expected [N, ...]`,
     );
-  const { dims, channelsLast } = layoutOf(images, options.layout ?? "auto", source);
+  const { dims, channelsLast, stored } = layoutOf(images, options.layout ?? "auto", source);
   const perChannel = channelsLast || typeof options.mean === "object" || typeof options.std === "object";
   const channels = perChannel ? (dims[0] ?? 1) : 1;
   const mean = spread(options.mean ?? 0, channels, "mean", source);
@@ -82,10 +82,16 @@ export function imageDataset(options: ImageDatasetOptions): Dataset {
   const size = sizeOf(dims);
   const plane = size / channels;
   const step = channelsLast ? channels : 1;
+  const spreadTo = (values: readonly number[]) =>
+    Array.from({ length: dims[0] as number }, (_, c) => values[c] ?? values[0]!);
+  const pixels =
+    bytes && dims.length === 3 ? { mean: spreadTo(mean), std: spreadTo(std), stored } : undefined;
   const zero = Array.from({ length: channels }, (_, c) => Math.fround(scaled(0, c)));
   return {
     length,
-    inputs: [{ ...(name !== undefined && { name }), dims, dtype: "float32", zero }],
+    inputs: [
+      { ...(name !== undefined && { name }), dims, dtype: "float32", zero, ...(pixels && { pixels }) },
+    ],
     ...aboutLabels(known),
     read(indices) {
       checkIndices(indices, length, source);
@@ -113,7 +119,7 @@ function layoutOf(
   { dims, dtype }: Tensor,
   wanted: Layout | "auto",
   source: string,
-): { dims: Shape; channelsLast: boolean } {
+): { dims: Shape; channelsLast: boolean; stored: PixelScaling["stored"] } {
   if (wanted !== "auto" && !Object.hasOwn(ranks, wanted))
     throw new DistillError(
       "E_OPTION",
@@ -127,9 +133,9 @@ function layoutOf(
       "E_DATA",
       `${source}: layout "${layout}" needs an array of rank ${rank}, got ${formatShape(dims)}`,
     );
-  if (layout === "nhw") return { dims: [1, a!, b!], channelsLast: false };
-  if (layout === "nhwc") return { dims: [c!, a!, b!], channelsLast: c !== 1 };
-  return { dims: dims.slice(n === undefined ? 0 : 1), channelsLast: false };
+  if (layout === "nhw") return { dims: [1, a!, b!], channelsLast: false, stored: "nhw" };
+  if (layout === "nhwc") return { dims: [c!, a!, b!], channelsLast: c !== 1, stored: "nhwc" };
+  return { dims: dims.slice(n === undefined ? 0 : 1), channelsLast: false, stored: "nchw" };
 }
 
 function guessLayout(dims: Shape, dtype: Tensor["dtype"], source: string): Layout {

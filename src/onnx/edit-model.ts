@@ -175,7 +175,7 @@ export function isInMainGraph(model: Model, output: string): boolean {
 /** What nodes of a file's main graph compute, once it was asked for. */
 const mainOutputs = new WeakMap<ModelProto, Set<string>>();
 
-function fromProto(
+export function fromProto(
   proto: ModelProto,
   like: Model,
   file = proto,
@@ -237,7 +237,7 @@ function rewire(inputs: readonly string[], slots: ReadonlyMap<number, string>): 
   return copy;
 }
 
-function encodeNode(node: AddedNode): NodeProto {
+export function encodeNode(node: AddedNode): NodeProto {
   return create(NodeProtoSchema, {
     opType: node.op,
     domain: node.domain ?? "",

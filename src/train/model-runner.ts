@@ -1,21 +1,23 @@
 // Runs a user's model, as it is, on batches of a data set: fed by the data set's inputs, in batches of the model's own size
 // where it was made for one.
 import { DistillError } from "../base/errors.ts";
+import { floatsAsFloat32 } from "../base/floats.ts";
 import { joinBatches, takeSamples } from "../base/samples.ts";
 import { formatShape, type Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { withOutputs } from "../onnx/export-model.ts";
+import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
 import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
-import type { Runtime } from "../runtime/session.ts";
+import type { Runtime, Session } from "../runtime/session.ts";
 import { feederFor } from "./feeds.ts";
 
 export interface ModelRunner {
   /** The batch size that the model was made for; undefined where it takes any. */
   readonly fixedBatch: number | undefined;
   /**
-   * The wanted values for a batch of any size [n, …], inputs in the data set's order; `only`: some of them. A model made for
-   * a fixed batch runs several times, the last batch filled up with the first sample. So does one that leaves its batch
+   * The wanted values, floats as float32, for a batch of any size [n, …], inputs in the data set's order; `only`: some of
+   * them. A model made for a fixed batch runs several times, the last batch filled up with the first sample. So does one that leaves its batch
    * open and takes no more than one sample all the same, because its constants say so.
    */
   run(inputs: readonly Tensor[], only?: readonly string[]): Promise<Record<string, Tensor>>;
@@ -27,15 +29,23 @@ export interface ModelRunner {
  * model of fixed batch that has the batch neither first nor second.
  */
 export async function openRunner(
-  model: Model,
+  given: Model,
   runtime: Runtime,
   dataset: Pick<Dataset, "inputs">,
   wanted: readonly string[],
 ): Promise<ModelRunner> {
+  const model = withFloat32Inputs(given);
   const feed = feederFor(model, dataset);
   const names = [...new Set(wanted)];
   const inner = names.filter((n) => !model.graph.outputs.some((o) => o.name === n));
-  const session = await runtime.load(withOutputs(model, inner), { externalData: model.externalFiles });
+  const loaded = await runtime.load(withOutputs(model, inner), { externalData: model.externalFiles });
+  const session: Pick<Session, "run" | "release"> = {
+    release: () => loaded.release(),
+    run: async (feeds, fetch) =>
+      Object.fromEntries(
+        Object.entries(await loaded.run(feeds, fetch)).map(([name, t]) => [name, floatsAsFloat32(t)]),
+      ),
+  };
   let fixedBatch = fixedBatchOf(model);
 
   const inParts = async (inputs: readonly Tensor[], n: number, only: readonly string[], size: number) => {

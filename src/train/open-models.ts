@@ -1,6 +1,7 @@
 // The models that a run is given -> Models, and a teacher that can be asked.
 
 import type { SampleBatch } from "../data/dataset.ts";
+import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { prepareTeacher } from "../prepare/prepare-teacher.ts";
@@ -10,11 +11,16 @@ import type { DistillOptions, Resolved } from "./options.ts";
 import { activationOf, askedOf } from "./output-options.ts";
 import { functionTeacher, modelTeacher, type Teacher } from "./teacher.ts";
 
-/** A teacher's weights are never looked at, so those of a large one stay in its file. */
+/** A teacher is run as it is and never delivered: its weights stay in its file where it is large, its inputs take float32. */
 export async function openModel(
   source: string | Uint8Array | Model,
   what: "teacher" | "student",
 ): Promise<Model> {
+  const model = await readAny(source, what);
+  return what === "teacher" ? withFloat32Inputs(model) : model;
+}
+
+async function readAny(source: string | Uint8Array | Model, what: "teacher" | "student"): Promise<Model> {
   if (typeof source === "string") {
     const { readModelFile, largeModel } = await import("../onnx/read-model-file.ts");
     return readModelFile(source, what === "teacher" ? { leaveFrom: largeModel } : {});

@@ -3,9 +3,10 @@
 import { DistillError } from "../base/errors.ts";
 import type { CompiledStep } from "../compile/compile-step.ts";
 import { batchOrder } from "../data/batches.ts";
-import { isVarying } from "../data/dataset.ts";
+import { type Dataset, isVarying } from "../data/dataset.ts";
 import { emissionOf, splitStrategy } from "../losses/index.ts";
 import type { MeasuredVariable } from "../losses/terms.ts";
+import type { Model } from "../onnx/model.ts";
 import { learningRateSchedule } from "../optim/schedules.ts";
 import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { PreparedStudent } from "../prepare/prepare-student.ts";
@@ -18,7 +19,7 @@ import { asksAgain } from "./batch-inputs.ts";
 import type { CachePlace } from "./cache-places.ts";
 import { checkArrays, checkLayers } from "./check-layers.ts";
 import { balancedWeights, checkWeighted } from "./class-weights.ts";
-import { type Feeder, feederFor } from "./feeds.ts";
+import { type Feeder, feederFor, pixelInputs } from "./feeds.ts";
 import { fitModels } from "./fit-models.ts";
 import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { loadFront } from "./front-runner.ts";
@@ -190,6 +191,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
       ...noted(note),
       ...chosen.notes,
       ...tapNotes,
+      ...pixelNotes(opened, file, data),
       ...(figures ? [] : [otherFigures]),
       ...runNotes({
         o,
@@ -203,6 +205,18 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
       }),
     ],
   };
+}
+
+function pixelNotes(student: Model, teacher: Model | undefined, data: Dataset): string[] {
+  return [
+    { what: "student", model: student },
+    ...(teacher ? [{ what: "teacher", model: teacher }] : []),
+  ].flatMap(({ what, model }) =>
+    pixelInputs(model, data).map(
+      (name) =>
+        `the ${what}'s input "${name}" is given the pixels as they are, 0 to 255, without mean and std`,
+    ),
+  );
 }
 
 const otherFigures =

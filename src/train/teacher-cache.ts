@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Float16Array } from "@petamoriken/float16";
 import { DistillError } from "../base/errors.ts";
+import { decodeFloat16, encodeFloat16 } from "../base/floats.ts";
 import { formatBytes, formatDuration } from "../base/format.ts";
 import { sizeOf, type Tensor, type TensorType } from "../base/tensor.ts";
 import { evaluationBatches } from "../data/batches.ts";
@@ -69,9 +69,6 @@ interface Store {
   close(): void;
 }
 
-/** Every float16, by its bits. */
-let float16s: Float32Array | undefined;
-
 /**
  * `room` is where bytes are put to be decoded: 32-bit floats where they belong at once. 16-bit floats round to the nearest even,
  * and overflow to infinity.
@@ -86,16 +83,12 @@ const encodings = {
   float16: {
     bytes: 2,
     encode: (values: Float32Array) => {
-      const half = new Float16Array(values);
+      const half = encodeFloat16(values);
       return new Uint8Array(half.buffer, half.byteOffset, half.byteLength);
     },
     room: (into: Float32Array) => new Uint8Array(into.length * 2),
     decode: (bytes: Uint8Array, into: Float32Array) => {
-      float16s ??= Float32Array.from(
-        new Float16Array(Uint16Array.from({ length: 1 << 16 }, (_, i) => i).buffer),
-      );
-      const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, into.length);
-      for (let i = 0; i < into.length; i++) into[i] = float16s[bits[i] as number] as number;
+      decodeFloat16(new Uint16Array(bytes.buffer, bytes.byteOffset, into.length), into);
     },
   },
 } as const;

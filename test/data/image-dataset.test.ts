@@ -11,7 +11,13 @@ describe("imageDataset", () => {
   it("scales, normalises and gives grey images a channel", async () => {
     const dataset = imageDataset({ images: bytes([3, 2, 2]), mean: 0.2, std: 0.4, name: "x" });
     expect(dataset.inputs).toEqual([
-      { name: "x", dims: [1, 2, 2], dtype: "float32", zero: [Math.fround(-0.2 / 0.4)] },
+      {
+        name: "x",
+        dims: [1, 2, 2],
+        dtype: "float32",
+        zero: [Math.fround(-0.2 / 0.4)],
+        pixels: { mean: [0.2], std: [0.4], stored: "nhw" },
+      },
     ]);
     const batch = await read(dataset, [2, 0]);
     expect(batch.dims).toEqual([2, 1, 2, 2]);

@@ -83,10 +83,9 @@ describe("which input of a data set feeds which of a model", () => {
     expect(() => feed(model(["a", "int32", ["n"]]), large)).toThrow(
       'm.onnx: input "a" takes int32, which does not hold 1099511627776; save the data as int32',
     );
-    for (const dtype of ["uint8", "float64"] as const)
-      expect(() => feed(model(["a", "float32", ["n"]]), input(dtype, [2], "a"))).toThrow(
-        `m.onnx: input "a" takes float32 [n], the data set gives ${dtype} samples of []`,
-      );
+    expect(() => feed(model(["a", "float32", ["n"]]), input("uint8", [2], "a"))).toThrow(
+      'm.onnx: input "a" takes float32 [n], the data set gives uint8 samples of []',
+    );
   });
 });
 
