@@ -30,6 +30,12 @@ export function addEval(program: Command, run: RunBody): void {
     )
     .addOption(option("--logits <value>", "the value that holds the logits (default: the first output)"))
     .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(
+      option(
+        "--class-map <map>",
+        "the teacher's class of each of the model's, or a file of them, as in train",
+      ),
+    )
     .addOption(fixOption())
     .addOption(fixOption("--teacher-fix", "the teacher's alone"));
   for (const o of [...modelGivesOptions(), ...axisOptions("model"), ...taskOptions("eval")])

@@ -229,6 +229,7 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
       ? await evaluateModel(teacher, test, {
           ...{ runtime, task, role: "teacher", logits: options.teacherLogits },
           asked: askedOf(options, "teacher"),
+          classMap: options.classMap,
           fix: { ...options.fix, ...options.teacherFix },
         })
       : undefined;

@@ -5,10 +5,12 @@ import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { checkFixedNames } from "../prepare/fixed-inputs.ts";
 import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
+import { resolveClassMap } from "../train/class-map.ts";
 import { recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { askedOf, resolveOutputs } from "../train/output-options.ts";
+import { readClassMap } from "./class-map-option.ts";
 import { type FixFlags, parseFix } from "./fix-option.ts";
 import { type CliIo, exitCodes } from "./io.ts";
 import { openPart } from "./open-data.ts";
@@ -31,6 +33,7 @@ export interface EvalFlags
   batch?: number;
   logits?: string;
   teacherLogits?: string;
+  classMap?: string;
   gives?: OutputFlags["studentGives"];
   threads?: number;
   json?: boolean;
@@ -38,10 +41,12 @@ export interface EvalFlags
 
 export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Promise<number> {
   if (flags.data === undefined) throw new DistillError("E_OPTION", "eval needs --data");
-  for (const key of ["teacherLogits", "teacherGives", "teacherFix"] as const)
+  for (const key of ["teacherLogits", "teacherGives", "teacherFix", "classMap"] as const)
     if (flags[key] !== undefined && flags.teacher === undefined)
       throw new DistillError("E_OPTION", `${flagOf(key)} needs a --teacher`);
   const task = taskOf(flags);
+  const classMap =
+    flags.classMap === undefined ? undefined : resolveClassMap(readClassMap(flags.classMap), task, true);
   const model = await readModelFile(path, { leaveFrom: largeModel });
   const fixed = fixedBatchOf(model);
   if (fixed !== undefined && flags.batch !== undefined && flags.batch !== fixed)
@@ -80,6 +85,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
         asked: askedOf(outputs, label === "model" ? "student" : "teacher"),
         role: label,
         teacher: teacherSays,
+        classMap: label === "teacher" ? classMap : undefined,
         onProgress: (done) => progress.update(done),
       });
       if (measured.note !== undefined) notes.push(measured.note);

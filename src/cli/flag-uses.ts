@@ -14,6 +14,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   studentLogits: "training",
   teacher: "teacher",
   teacherLogits: "teacher",
+  classMap: "teacher",
   studentGives: "training",
   teacherGives: "teacher",
   classAxis: "training",

@@ -5,6 +5,7 @@ import type { Model } from "../onnx/model.ts";
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { DistillOptions } from "../train/options.ts";
+import { readClassMap } from "./class-map-option.ts";
 import { readClassWeights } from "./class-weights-option.ts";
 import { parseFix } from "./fix-option.ts";
 import { loadStrategy } from "./load-strategy.ts";
@@ -78,6 +79,7 @@ export async function openRun(
     averageWeights: flags.averageWeights,
     patience: flags.patience,
     minDelta: flags.minDelta,
+    classMap: flags.classMap === undefined ? undefined : readClassMap(flags.classMap),
     classWeights: flags.classWeights === undefined ? undefined : readClassWeights(flags.classWeights),
     noDecay: noDecayOf(flags),
     parameterGroups: parameterGroupsOf(flags),

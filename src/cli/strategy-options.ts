@@ -24,6 +24,7 @@ import { flagOf, type TrainFlags } from "./train-options.ts";
 export interface StrategyFlags extends TaskFlags {
   teacher?: string;
   teacherLogits?: string;
+  classMap?: string;
   loss?: string;
   strategy?: string;
   tap?: string[];

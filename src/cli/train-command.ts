@@ -73,6 +73,12 @@ export function addTrainingOptions(command: Command): void {
       ),
     )
     .addOption(option("--teacher-logits <value>", "the same of the teacher (default: its first output)"))
+    .addOption(
+      option(
+        "--class-map <map>",
+        'the teacher\'s class of each of the student\'s, counted from 0, where they are not the same: 2,0 or with several taken together 2,0+4, or a file of them: JSON, [2, [0, 4]], one a line, or by names, {"teacher": [...], "student": [...]}',
+      ),
+    )
     .addOption(fixOption("--fix", "an input of either model that is one value for all samples"))
     .addOption(fixOption("--student-fix", "the student's alone"))
     .addOption(fixOption("--teacher-fix", "the teacher's alone"));

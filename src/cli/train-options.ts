@@ -69,7 +69,7 @@ export interface KeptCommand {
 const free: readonly (keyof TrainFlags)[] = ["out", "resume", "json", "threads"];
 /** Options that a run may go on with otherwise than it was begun. */
 const continuable: readonly (keyof TrainFlags)[] = ["epochs"];
-const paths = ["student", "teacher", "strategy", "data", "evalData"] as const;
+const paths = ["student", "teacher", "classMap", "strategy", "data", "evalData"] as const;
 
 export function keptCommand(flags: TrainFlags): KeptCommand {
   const options = Object.fromEntries(

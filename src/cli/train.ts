@@ -142,6 +142,7 @@ async function finish(f: Finished): Promise<number> {
             {
               ...{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits },
               asked: askedOf(flags, "teacher"),
+              ...(options.classMap && { classMap: options.classMap }),
               fix: { ...options.fix, ...options.teacherFix },
             },
           ]

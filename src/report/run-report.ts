@@ -11,6 +11,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
 import { metricNamed } from "../strategies/selectivity-metric.ts";
 import { type AskedReading, metricKeys, type Predictions, type Task } from "../tasks/index.ts";
+import type { ClassMap } from "../train/class-map.ts";
 import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { fitInputs } from "../train/fit-inputs.ts";
@@ -38,6 +39,8 @@ export interface ReportedModel {
   readonly model: Model;
   /** The value that holds the logits; default: the first output. */
   readonly logits?: string | undefined;
+  /** Of a teacher whose classes are others than the data's. */
+  readonly classMap?: ClassMap;
   /** What was said of how its output is read. */
   readonly asked?: AskedReading | undefined;
   /** Its inputs that are one value for all samples. */
@@ -97,6 +100,7 @@ export async function runReport(given: RunReportOptions): Promise<{ data: Report
       runtime: o.runtime,
       batch: o.batch,
       logits: m.logits,
+      classMap: m.classMap,
       asked: m.asked,
       role: m.role,
       task: o.task,

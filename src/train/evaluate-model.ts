@@ -13,6 +13,7 @@ import {
   taskNamed,
 } from "../tasks/index.ts";
 import { heldAlike } from "./alike-inputs.ts";
+import type { ClassMap } from "./class-map.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { fitInputs } from "./fit-inputs.ts";
 import { openRunner } from "./model-runner.ts";
@@ -31,6 +32,8 @@ export interface EvaluateModelOptions {
   readonly task?: Task | undefined;
   /** The teacher's predictions on the same data. */
   readonly teacher?: Predictions | undefined;
+  /** Of a teacher whose classes are others than the data's (option classMap of distill). */
+  readonly classMap?: ClassMap | undefined;
   /** What is said of how the output is read; default: found from the first batch. */
   readonly asked?: AskedReading | undefined;
   /** Settled before. */
@@ -80,6 +83,7 @@ export async function evaluateModel(
         batch: fixedBatch ?? o.batch ?? 128,
         task,
         teacher: o.teacher,
+        classMap: o.classMap,
         reader,
         anyNumber: () => runner.fixedBatch === undefined,
         ...(o.onProgress && { onProgress: o.onProgress }),

@@ -12,6 +12,7 @@ import {
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
+import { type ClassMap, mapClasses } from "./class-map.ts";
 import { OutputReader } from "./output-reader.ts";
 
 export type { Metrics };
@@ -41,6 +42,8 @@ export async function evaluate(
     /** Default: classification. */
     readonly task?: Task | undefined;
     readonly teacher?: Predictions | undefined;
+    /** Of a teacher whose classes are others than the data's (option classMap of distill). */
+    readonly classMap?: ClassMap | undefined;
     /** How what `run` gives is read; default: logits, whose axes the first batch shows. */
     readonly reader?: OutputReader | undefined;
     /** `run` takes any number of samples at once; default true. */
@@ -72,7 +75,8 @@ export async function evaluate(
     const raw = await run(inputs);
     if (samples.length === options.batch || times.length === 0)
       times.push((performance.now() - began) / samples.length);
-    const logits = readBefore ? raw : await reader.read(raw, { inputs, labels, again });
+    const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again });
+    const logits = options.classMap ? mapClasses(own, options.classMap) : own;
     const layout = readBefore ?? (reader.reading as OutputLayout);
     const rows = rowsOfTensor(logits);
     checkComparable(rows, samples);

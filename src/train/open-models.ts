@@ -6,6 +6,7 @@ import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { prepareTeacher } from "../prepare/prepare-teacher.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { withClassMap } from "./class-map.ts";
 import { feederFor } from "./feeds.ts";
 import type { DistillOptions, Resolved } from "./options.ts";
 import { activationOf, askedOf } from "./output-options.ts";
@@ -45,8 +46,13 @@ export async function openTeacher(
 ): Promise<OpenedTeacher> {
   const { teacher, data } = options;
   const asked = askedOf(o, "teacher");
+  const mapped = (t: Teacher): Teacher => (o.classMap ? withClassMap(t, o.classMap) : t);
   if (typeof teacher === "function")
-    return { teacher: functionTeacher(teacher, o.taps, { task: o.task, asked }), notes: [], record: null };
+    return {
+      teacher: mapped(functionTeacher(teacher, o.taps, { task: o.task, asked })),
+      notes: [],
+      record: null,
+    };
   if (!file) return { teacher: undefined, notes: [], record: null };
   const { model, logits, notes } = await prepareTeacher(file, {
     runtime,
@@ -58,7 +64,7 @@ export async function openTeacher(
   });
   const reading = { task: o.task, asked, graph: { model, logits } };
   return {
-    teacher: await modelTeacher(model, runtime, data, o.taps, logits.value, reading),
+    teacher: mapped(await modelTeacher(model, runtime, data, o.taps, logits.value, reading)),
     notes,
     record: { logits: logits.value },
   };

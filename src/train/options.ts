@@ -13,6 +13,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy } from "../strategies/index.ts";
 import { type MetricKey, type TaskName, taskNamed } from "../tasks/index.ts";
 import { type CachePlace, type CacheType, cachePlaces, cacheTypes } from "./cache-places.ts";
+import { type ClassMap, resolveClassMap } from "./class-map.ts";
 import { resolveClassWeights } from "./class-weights.ts";
 import { earlyStop } from "./early-stop.ts";
 import { keptStudents } from "./kept-students.ts";
@@ -140,6 +141,13 @@ export interface DistillOptions extends OutputOptions {
   readonly studentLogits?: string | undefined;
   readonly teacherLogits?: string | undefined;
   /**
+   * For each of the student's classes the teacher's class, counted from 0, where they are not the same: `[2, 0]` for a student
+   * of two of the teacher's classes; `[[0, 4], 1]`: several taken together, by the sum of their probabilities. What the teacher
+   * says of others is left out: its probabilities are those given that it is one of these. Taps are as they are. Default: class by
+   * class.
+   */
+  readonly classMap?: ClassMap | undefined;
+  /**
    * Inputs of either model that are one value for all samples, by name: a number (for all elements), its elements in order,
    * "zeros", "ones", or a tensor (of a batch of one): `{ sr: 16000, scales: [0.667, 1, 0.8], state: "zeros" }`. The delivered
    * student keeps them as inputs. Default: none, but for an input that has no batch and is the same for every sample of the
@@ -231,6 +239,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   augment: true,
   studentLogits: true,
   teacherLogits: true,
+  classMap: true,
   studentGives: true,
   teacherGives: true,
   classAxis: true,
@@ -341,6 +350,7 @@ export function resolveOptions(o: DistillOptions) {
     taskOptions,
     classWeights: resolveClassWeights(o.classWeights, task, o.data.hasLabels),
     ...resolveOutputs(o, task),
+    classMap: resolveClassMap(o.classMap, task, o.teacher !== undefined),
     learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},
     clipNorm: o.clipNorm,

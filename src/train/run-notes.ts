@@ -6,6 +6,7 @@ import type { MeasuredVariable } from "../losses/terms.ts";
 import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
+import { classMapNotes } from "./class-map.ts";
 import { weightNotes } from "./class-weights.ts";
 import type { Resolved } from "./options.ts";
 import { groupNotes } from "./parameter-groups.ts";
@@ -35,7 +36,7 @@ export function runNotes(run: AboutRun): string[] {
     notes.push(
       `before each step, as the file has it and without training: ${listNodes(compiled.front.asTheyStand)}`,
     );
-  notes.push(...groupNotes(compiled, o), ...weightNotes(run.classWeights));
+  notes.push(...groupNotes(compiled, o), ...weightNotes(run.classWeights), ...classMapNotes(o.classMap));
   if (o.averageWeights !== undefined) notes.push(averageNote(o.averageWeights, stepsPerEpoch * o.epochs));
   const left = samples - stepsPerEpoch * o.batch;
   if (left > 0)

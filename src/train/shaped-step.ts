@@ -120,7 +120,7 @@ export function compileAt(
     target: o.target,
     convolutionBlock,
   });
-  checkSameLogits(student.own, compiled.logitsShape, said);
+  checkSameLogits(o, student.own, compiled.logitsShape, said);
   return compiled;
 }
 
@@ -128,13 +128,15 @@ export const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: 
 const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
 
-function checkSameLogits(student: Model, logits: Shape, said: TeacherOutputs | undefined): void {
+function checkSameLogits(o: Resolved, student: Model, logits: Shape, said: TeacherOutputs | undefined): void {
   if (!said || sameShape(withoutOnes(said.logits.dims), withoutOnes(logits))) return;
   const [told, own] = [rowsShape(said.logits.dims), rowsShape(logits)];
   if (told[1] !== own[1])
     throw new DistillError(
       "E_SHAPE",
-      `the teacher gives ${told[1]} logits, the student ${student.source} gives ${own[1]}; both need the same`,
+      o.classMap
+        ? `classMap (--class-map) names a class of the teacher for each of ${told[1]} classes, the student ${student.source} has ${own[1]}`
+        : `the teacher gives ${told[1]} logits, the student ${student.source} gives ${own[1]}; ${o.task.outputs === "identity" ? "both need the same" : "both need the same, or --class-map (classMap), which says what class of the teacher each of the student's is"}`,
     );
   throw new DistillError(
     "E_SHAPE",

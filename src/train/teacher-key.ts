@@ -13,6 +13,7 @@ export function teacherKey(
     teacher: options.teacher && shared.nameOf(options.teacher),
     logits: [options.teacherLogits, o.teacherGives, teacher?.reading],
     fix: recordOf(teacherFixOf(options)),
+    ...(o.classMap && { classes: o.classMap }),
     task: [o.task.name, o.taskOptions],
     // The very object: another may optimise otherwise, and its bits differ.
     runtime: shared.nameOf(runtime),
