@@ -6,6 +6,7 @@ import { attentionOps } from "./attention.ts";
 import { Builder, type OpTable, tableKey } from "./builder.ts";
 import { convolutionOps } from "./convolution.ts";
 import type { OpDefinition } from "./define.ts";
+import { deformConvOps } from "./deform-conv.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { fourierOps } from "./fourier.ts";
@@ -22,6 +23,7 @@ import { recurrentOps } from "./recurrent.ts";
 import { reductionOps } from "./reduction.ts";
 import { refusedOps } from "./refused.ts";
 import { resamplingOps } from "./resampling.ts";
+import { roiAlignOps } from "./roi-align.ts";
 import { rotaryOps } from "./rotary.ts";
 import { shapeArithmeticOps } from "./shape-arithmetic.ts";
 import type { Target } from "./target.ts";
@@ -40,6 +42,8 @@ const families = [
   indexingOps,
   resamplingOps,
   gridSampleOps,
+  roiAlignOps,
+  deformConvOps,
   fourierOps,
   shapeArithmeticOps,
   einsumOps,

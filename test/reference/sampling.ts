@@ -88,4 +88,56 @@ function sum(
   }, 0);
 }
 
-export const sampling: OperatorTable = { GridSample: gridSample };
+/** One axis of RoiAlign: the neighbours of place `at`, none where it lies outside. */
+function boxNeighbours(at: number, size: number): [number, number][] {
+  if (!(at >= -1 && at <= size)) return [];
+  const inside = Math.min(Math.max(at, 0), size - 1);
+  const low = Math.floor(inside);
+  return [
+    [low, 1 - (inside - low)],
+    [Math.min(low + 1, size - 1), inside - low],
+  ];
+}
+
+const roiAlign: Operator = (inputs, a) => {
+  const [x, rois, batch] = [need(inputs, 0), need(inputs, 1), need(inputs, 2)];
+  const mode = a.string("mode", ["avg", "max"]);
+  const half =
+    a.string("coordinate_transformation_mode", ["half_pixel", "output_half_pixel"]) === "half_pixel";
+  const [rows, columns] = [a.int("output_height", 1), a.int("output_width", 1)];
+  const ratio = a.int("sampling_ratio", 0);
+  const scale = a.float("spatial_scale", 1);
+  const [, channels, height, width] = x.dims as [number, number, number, number];
+  const y = zeros(x.dtype, [rois.dims[0]!, channels, rows, columns]);
+  let next = 0;
+  for (let r = 0; r < rois.dims[0]!; r++) {
+    const axis = (i: number, bins: number, size: number) => {
+      const [start, end] = [i, i + 2].map((k) => rois.data[4 * r + k]! * scale - (half ? 0.5 : 0));
+      const length = half ? end! - start! : Math.max(end! - start!, 1);
+      const count = ratio > 0 ? ratio : Math.ceil(length / bins);
+      return Array.from({ length: bins }, (_, p) =>
+        Array.from({ length: count }, (_, k) =>
+          boxNeighbours(start! + (p * length) / bins + ((k + 0.5) * length) / bins / count, size),
+        ),
+      );
+    };
+    const [vertical, horizontal] = [axis(1, rows, height), axis(0, columns, width)];
+    for (let c = 0; c < channels; c++)
+      for (const v of vertical)
+        for (const h of horizontal) {
+          const first = (batch.data[r]! * channels + c) * height * width;
+          const places = v.flatMap((p) =>
+            h.map((q) =>
+              p.flatMap(([i, wi]) => q.map(([j, wj]) => wi * wj * x.data[first + i * width + j]!)),
+            ),
+          );
+          const total = places.flat().reduce((s, t) => s + t, 0) / Math.max(places.length, 1);
+          // A place outside counts as zeros.
+          const largest = Math.max(...places.flatMap((terms) => (terms.length > 0 ? terms : [0])));
+          y.data[next++] = mode === "avg" ? total : largest;
+        }
+  }
+  return y;
+};
+
+export const sampling: OperatorTable = { GridSample: gridSample, RoiAlign: roiAlign };

@@ -1,6 +1,7 @@
-// Resize in all its modes, Upsample, and the moves between space and channels.
+// Resize in all its modes, reads at places of the data, Upsample, and the moves between space and channels.
+import { tensor } from "../../../src/base/tensor.ts";
 import { type Attributes, float, floats, int, ints, string } from "../../../src/graph/graph.ts";
-import { f32, fed, type Generator, i64, type UpTo, upTo } from "../case.ts";
+import { f32, fed, type Generator, i64, known, type UpTo, upTo } from "../case.ts";
 import type { Draw } from "../draw.ts";
 
 /** Scales that divide unevenly, in float32 and in doubles to other sizes now and then. */
@@ -42,7 +43,78 @@ function simple(d: Draw, upOnly: boolean): { dims: number[]; scales: number[]; m
   };
 }
 
+const transforms = ["half_pixel", "output_half_pixel"] as const;
+
 export const resampling = {
+  RoiAlign: {
+    last: 21,
+    because: "ONNX Runtime 1.30 has no kernel for RoiAlign of opset 22",
+    draw: ({ d, opset }) => {
+      const [boxes, n] = [d.int(1, 3), d.int(1, 2)];
+      const corner = () => d.float(-1, 6);
+      const rois = Array.from({ length: boxes }, () => {
+        const [x, y] = [corner(), corner()];
+        return [x, y, x + d.float(-0.5, 8), y + d.float(-0.5, 8)];
+      }).flat();
+      const box = tensor("float32", rois.map(Math.fround), [boxes, 4]);
+      const pad = d.chance(0.5) ? fed : known;
+      return {
+        inputs: [
+          fed(d.floats([n, d.int(1, 3), d.int(1, 7), d.int(1, 7)], { edges: "none" })),
+          pad(box),
+          known(d.ints([boxes], 0, n - 1)),
+        ],
+        attributes: {
+          mode: string(d.pick(["avg", "max"])),
+          output_height: int(d.int(1, 3)),
+          output_width: int(d.int(1, 3)),
+          sampling_ratio: int(d.int(0, 3)),
+          ...(d.chance(0.5) && { spatial_scale: float(d.pick([0.5, 0.25, 1, 2])) }),
+          ...(opset >= 16 && d.chance(0.6) && { coordinate_transformation_mode: string(d.pick(transforms)) }),
+        },
+        tolerance: 1e-5,
+      };
+    },
+  },
+  DeformConv: ({ d }) => {
+    const [group, offsetGroup] = [d.int(1, 2), d.int(1, 2)];
+    const [n, each] = [d.int(1, 2), d.int(1, 2)];
+    const channels = group * offsetGroup * each;
+    const kernel = [d.int(1, 3), d.int(1, 3)];
+    const size = [d.int(5, 7), d.int(5, 7)];
+    const [strides, dilations] = [
+      [d.int(1, 2), d.int(1, 2)],
+      [d.int(1, 2), d.int(1, 2)],
+    ];
+    const pads = [d.int(0, 2), d.int(0, 2), d.int(0, 2), d.int(0, 2)];
+    const out = [0, 1].map((i) => {
+      const room = size[i]! + pads[i]! + pads[i + 2]! - dilations[i]! * (kernel[i]! - 1) - 1;
+      return Math.floor(room / strides[i]!) + 1;
+    });
+    const taps = kernel[0]! * kernel[1]!;
+    const filters = group * d.int(1, 2);
+    // No place a hair beside a whole number outside, where the kernel reads nothing.
+    const floats = (dims: number[], high = 2) => fed(d.floats(dims, { edges: "none", low: -high, high }));
+    return {
+      inputs: [
+        floats([n, channels, ...size]),
+        floats([filters, channels / group, ...kernel]),
+        floats([n, offsetGroup * taps * 2, ...out], d.pick([0.5, 4])),
+        d.chance(0.5) ? floats([filters]) : undefined,
+        d.chance(0.5) ? floats([n, offsetGroup * taps, ...out]) : undefined,
+      ],
+      attributes: {
+        strides: ints(strides),
+        dilations: ints(dilations),
+        pads: ints(pads),
+        group: int(group),
+        offset_group: int(offsetGroup),
+        ...(d.chance(0.5) && { kernel_shape: ints(kernel) }),
+      },
+      tolerance: 1e-5,
+      scale: 4,
+    };
+  },
   Resize: ({ d, opset }) => {
     if (opset < 11) {
       const { dims, scales, mode } = simple(d, false);
