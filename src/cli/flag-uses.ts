@@ -49,6 +49,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   alpha: "teacher",
   epochs: "training",
   batch: "training",
+  accumulate: "training",
   optimizer: "training",
   lr: "training",
   schedule: "training",

@@ -90,6 +90,7 @@ export async function openRun(
     batchNorm: flags.batchNorm,
     epochs: flags.epochs,
     batch: flags.batch,
+    accumulate: flags.accumulate,
     seed: flags.seed,
     augment: {
       ...(flags.flip && { flip: true }),

@@ -113,6 +113,9 @@ export function addTrainingOptions(command: Command): void {
   command
     .addOption(option("--epochs <n>", "passes over the data (default: 10)", whole(1)))
     .addOption(option("--batch <n>", "samples per step (default: 128)", whole(1)))
+    .addOption(
+      option("--accumulate <n>", "batches whose gradients are added up for one step (default: 1)", whole(1)),
+    )
     .addOption(choice("--optimizer <name>", "what turns gradients into steps (default: sgd)", optimizerNames))
     .addOption(
       option("--lr <x>", "learning rate (default: 0.1 for sgd, 0.001 for adamw)", number({ least: 0 })),

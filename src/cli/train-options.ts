@@ -23,6 +23,7 @@ export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFl
   crop?: number;
   epochs?: number;
   batch?: number;
+  accumulate?: number;
   optimizer?: OptimizerConfig["name"];
   lr?: number;
   schedule?: ScheduleName;

@@ -51,6 +51,8 @@ export interface CompileOptions extends GroupOptions {
   readonly classWeights?: readonly number[] | undefined;
   /** Decay of a moving average of weights and running statistics that is kept beside them, in (0, 1); default: none is. */
   readonly averageWeights?: number | undefined;
+  /** Whether gradients are added up over batches before they are applied: `CompiledStep.accumulate` in place of `step`. */
+  readonly accumulate?: boolean | undefined;
   readonly clipNorm?: number | undefined;
   readonly freeze: readonly string[];
   /** Constants that are trained whatever their role. */

@@ -35,6 +35,8 @@ export interface CompiledStep {
   readonly step: Graph;
   readonly gradients: Graph;
   readonly apply: Graph;
+  /** Where gradients are added up over batches: `gradients` that are added, times a share, to those before. */
+  readonly accumulate: (() => Graph) | undefined;
   /** The student's training-form forward pass alone: rows of logits, and taps, as outputs under `names.forward…`. */
   readonly forward: () => Graph;
   /** The same with every floating-point value that a node of the student gives as an output, in order: to find what went wrong. */
@@ -114,7 +116,8 @@ export function compileStep(options: CompileOptions): CompiledStep {
   return {
     step: finished(step),
     gradients: finished(gradientsAlone(newGraph("gradients"), plan)),
-    apply: finished(applyAlone(newGraph("apply"), o, trained)),
+    apply: finished(applyAlone(newGraph("apply"), o, trained, averaged)),
+    accumulate: o.accumulate ? () => finished(accumulated(newGraph("accumulate"), plan)) : undefined,
     forward: () => finished(forwardAlone(newGraph("forward"), plan)),
     observed: () => observed(newGraph("observed"), plan),
     weights: plan.weights,
@@ -140,11 +143,30 @@ function gradientsAlone(b: Builder, plan: StepPlan): Builder {
   return b;
 }
 
-function applyAlone(b: Builder, o: CompileOptions, trained: readonly Pack[]): Builder {
+function accumulated(b: Builder, plan: StepPlan): Builder {
+  const { gradients } = emitGradients(b, plan);
+  const share = b.graph.addInput(names.scalar("share"), { dtype: "float32", dims: [] });
+  for (const [key, g] of gradients) {
+    const before = b.graph.addInput(names.gradient(key), typeOf(g));
+    addOutput(b, names.nextGradient(key), b.add(before, b.mul(g, share)));
+  }
+  return b;
+}
+
+function applyAlone(
+  b: Builder,
+  o: CompileOptions,
+  trained: readonly Pack[],
+  averaged: readonly Pack[],
+): Builder {
   const inputs = (name: (key: string) => string) =>
     new Map(trained.map((p) => [p.key, b.graph.addInput(name(p.key), vector(p))]));
   const [weights, gradients] = [inputs(names.state), inputs(names.gradient)];
-  emitApply(b, o, trained, weights, gradients, scalarInputs(b, o.optimizer));
+  const next = emitApply(b, o, trained, weights, gradients, scalarInputs(b, o.optimizer));
+  // Statistics are what the batches have left of them.
+  for (const p of averaged)
+    if (!next.has(p.key)) next.set(p.key, b.graph.addInput(names.state(p.key), vector(p)));
+  if (averaged.length > 0) emitAverage(b, averaged, next);
   return b;
 }
 

@@ -33,6 +33,14 @@ export function emitLoss(b: Builder, plan: StepPlan) {
     student: t.value,
     teacher: teacherTaps[i] as Value,
   }));
+  const totals = new Map<string, Value>();
+  const total = (what: string): Value | undefined => {
+    if (!o.accumulate) return undefined;
+    const name = names.scalar(`total/${what}`);
+    const made = totals.get(name) ?? b.graph.addInput(name, { dtype: "float32", dims: [] });
+    totals.set(name, made);
+    return made;
+  };
   const terms = o.loss.emit({
     b,
     state: auxiliary,
@@ -42,6 +50,12 @@ export function emitLoss(b: Builder, plan: StepPlan) {
     labelIndices: fed.labelIndices,
     labelWeights: labelWeights(b, plan, fed),
     classWeights: o.classWeights,
+    get rowTotal() {
+      return total("rows");
+    },
+    get labelTotal() {
+      return total("labels");
+    },
     get labels() {
       return fed.labels;
     },

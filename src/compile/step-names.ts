@@ -23,6 +23,8 @@ export const names = {
   state: (key: string) => `state/${key}`,
   next: (key: string) => `next/${key}`,
   gradient: (key: string) => `gradient/${key}`,
+  /** Added up over batches, this one included. */
+  nextGradient: (key: string) => `next/gradient/${key}`,
   mask: (node: string) => `mask/${node}`,
   losses: "losses",
   forwardLogits: "forward/logits",

@@ -3,7 +3,7 @@ import { tensor } from "../base/tensor.ts";
 import { int, string, type Value } from "../graph/graph.ts";
 import type { Divergence } from "../strategies/index.ts";
 import { divergences, logProbabilities, standardized } from "./distributions.ts";
-import { type LossContext, type LossTerm, rowMean } from "./terms.ts";
+import { type LossContext, type LossTerm, type RowCounts, rowMean } from "./terms.ts";
 
 export interface SoftOptions {
   readonly temperature: number;
@@ -42,9 +42,14 @@ export function labelsAndTeacher(
   const hardWeight = !labelled ? 0 : c.teacherLogits ? alpha : 1;
   const softWeight = !c.teacherLogits ? 0 : labelled ? 1 - alpha : 1;
   return [
-    ...(hardWeight > 0 ? [rowTerm(c, "hard", hardWeight, () => hard(c), c.labelWeights)] : []),
+    ...(hardWeight > 0 ? [rowTerm(c, "hard", hardWeight, () => hard(c), countsOfLabels(c))] : []),
     ...(softWeight > 0 ? teacher(softWeight) : []),
   ];
+}
+
+/** Undefined: as any row. */
+function countsOfLabels({ labelWeights, labelTotal }: LossContext): RowCounts | undefined {
+  return labelWeights && { weights: labelWeights, total: labelTotal };
 }
 
 /** weight · the mean over the rows that count, or as they count, of a value per row [R]. */
@@ -53,9 +58,9 @@ export function rowTerm(
   name: string,
   weight: number,
   perRow: () => Value,
-  rowWeights?: Value,
+  counts?: RowCounts,
 ): LossTerm {
-  const value = c.b.scope(`loss/${name}`, () => c.b.scale(rowMean(c, perRow(), rowWeights), weight));
+  const value = c.b.scope(`loss/${name}`, () => c.b.scale(rowMean(c, perRow(), counts), weight));
   return { name, value };
 }
 

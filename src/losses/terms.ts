@@ -64,6 +64,12 @@ export interface LossContext {
   readonly rowWeights?: Value | undefined;
   /** [R]: how much each label counts in the loss on labels (weights of classes, 0 where the row does not count); default: as `rowWeights`. */
   readonly labelWeights?: Value | undefined;
+  /**
+   * Scalars: what the rows, and what the labels, count in the mean over batches whose gradients are added up; means of such
+   * batches are then those of all their rows. Default: what they count in this batch.
+   */
+  readonly rowTotal?: Value | undefined;
+  readonly labelTotal?: Value | undefined;
   /** How much each class counts in the loss on labels that are distributions; default: 1. */
   readonly classWeights?: readonly number[] | undefined;
   readonly taps: readonly TapPair[];
@@ -82,19 +88,27 @@ export interface LossTerm {
 /** Keeps 0/0 from being asked where no row counts; below any sum of weights that is meant. */
 const LEAST_WEIGHT = 1e-12;
 
+/** What a mean over rows weighs them with, and divides by. */
+export interface RowCounts {
+  readonly weights?: Value | undefined;
+  readonly total?: Value | undefined;
+}
+
 /**
  * The mean of a value per row [R] over the rows: the one place that says what a loss's mean over predictions is. With
  * row weights w: Σ w·x / Σ w over the rows with w > 0, and 0 where there is none. What a row that does not count would lose
  * is no matter, also where it is infinite (its class 0, which stands in for the label, may be ruled out).
  */
 export function rowMean(
-  { b, studentLogits, rowWeights }: LossContext,
+  c: LossContext,
   perRow: Value,
-  w: Value | undefined = rowWeights,
+  { weights: w, total }: RowCounts = { weights: c.rowWeights, total: c.rowTotal },
 ): Value {
-  if (!w) return b.scale(b.reduceSum(perRow), 1 / (b.dims(studentLogits)[0] as number));
-  const counted = b.where(b.greater(w, b.like(w, 0)), b.mul(perRow, w), b.like(w, 0));
-  return b.div(b.reduceSum(counted), b.max(b.reduceSum(w), b.like(w, LEAST_WEIGHT)));
+  const { b } = c;
+  if (!w && !total) return b.scale(b.reduceSum(perRow), 1 / (b.dims(c.studentLogits)[0] as number));
+  const counted = w ? b.where(b.greater(w, b.like(w, 0)), b.mul(perRow, w), b.like(w, 0)) : perRow;
+  const by = total ?? b.reduceSum(w as Value);
+  return b.div(b.reduceSum(counted), b.max(by, b.like(by, LEAST_WEIGHT)));
 }
 
 /** [R] class indices -> [R, C] of the given type, 1 at the index and 0 elsewhere. */

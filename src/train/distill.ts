@@ -11,7 +11,7 @@ import { modelSize } from "./model-figures.ts";
 import type { DistillOptions } from "./options.ts";
 import { type Held, type PreparedRun, prepareRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
-import { BatchAhead, readStepBatch } from "./step-batch.ts";
+import { BatchAhead, readStepBatch, readStepBatches } from "./step-batch.ts";
 import { TeacherAnswers } from "./teacher-answers.ts";
 import { trainStep } from "./train-step.ts";
 
@@ -73,7 +73,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       if (step === 0) folder?.log({ type: "evaluation", who: "teacher", step, epoch, ...taught.metrics });
     }
     if (step < steps && !best.stop.isDue(step)) yield* answers.prepare(runner, step);
-    ahead = new BatchAhead((at, samples) => readStepBatch(prepared, answers, at, samples));
+    ahead = new BatchAhead((at, group) => readStepBatches(prepared, answers, at, group));
 
     const save = (): DistillEvent | undefined => {
       if (!folder) return undefined;
@@ -91,13 +91,13 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
     let interrupted = options.signal?.aborted === true;
     while (step < steps && !interrupted && !best.stop.isDue(step)) {
       const epoch = Math.floor(step / stepsPerEpoch);
-      const batches = schedule.batches(epoch).slice(step % stepsPerEpoch);
-      for (const [i, samples] of batches.entries()) {
-        const batch = await ahead.take(step, samples);
+      const groups = schedule.groups(epoch).slice(step % stepsPerEpoch);
+      for (const [i, group] of groups.entries()) {
+        const batches = await ahead.take(step, group);
         await answers.measureBoth(runner, step);
         yield* prepared.steps.news();
-        const next = batches[i + 1];
-        const trained = await trainStep(prepared, runner, step, batch, () => {
+        const next = groups[i + 1];
+        const trained = await trainStep(prepared, runner, step, batches, () => {
           if (next && !options.signal?.aborted) ahead?.begin(step + 1, next);
         }).catch((error: unknown) => {
           if (error instanceof DistillError && error.code === "E_NOT_FINITE") return error;
@@ -105,7 +105,8 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
         });
         if (trained instanceof DistillError || !Number.isFinite(trained.losses.loss)) {
           await ahead.release();
-          const again = await readStepBatch(prepared, answers, step, samples);
+          const at = trained instanceof DistillError ? 0 : trained.worst;
+          const again = await readStepBatch(prepared, answers, step, group[at] as Uint32Array);
           throw await divergence.error(trained, step, again, () => (save() ? folder?.path : undefined));
         }
         const { losses, learningRate, accept } = trained;

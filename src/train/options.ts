@@ -131,8 +131,15 @@ export interface DistillOptions extends OutputOptions {
    * (learning rate, weights of losses that move) is computed for the new number from there on.
    */
   readonly epochs?: number | undefined;
-  /** Samples a step; default 128. */
+  /** Samples a step, or a batch of those that a step takes (`accumulate`); default 128. */
   readonly batch?: number | undefined;
+  /**
+   * Batches whose gradients are added up for one step of the optimizer: k batches of n samples train as one of k·n where the
+   * loss is a mean over samples or rows, however many rows of each count; the last step of an epoch takes those that are left.
+   * A step is the optimizer's everywhere (schedules, events, checkpoints). Statistics of BatchNormalization, and losses that
+   * relate samples to each other, are those of each batch. Default 1.
+   */
+  readonly accumulate?: number | undefined;
   /** Of the order of samples, augmentation, dropout and fresh weights; default 0. */
   readonly seed?: number | undefined;
   /** Random flips and crops of the inputs; default: none. */
@@ -235,6 +242,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   batchNorm: true,
   epochs: true,
   batch: true,
+  accumulate: true,
   seed: true,
   augment: true,
   studentLogits: true,
@@ -365,6 +373,7 @@ export function resolveOptions(o: DistillOptions) {
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),
     epochs: whole("epochs", o.epochs ?? 10, 1),
     batch: whole("batch", o.batch ?? 128, 1),
+    accumulate: whole("accumulate", o.accumulate ?? 1, 1),
     seed,
     augment: o.augment ?? {},
     checkpointEvery:

@@ -13,6 +13,7 @@ import type { PreparedStudent } from "../prepare/prepare-student.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
 import { usesLabels } from "../strategies/strategy.ts";
+import { grouped } from "./accumulation.ts";
 import { seeded, withSeeds } from "./array-strategy.ts";
 import { chooseTaps } from "./automatic-taps.ts";
 import { asksAgain } from "./batch-inputs.ts";
@@ -54,6 +55,7 @@ export interface PreparedRun {
   /** What is compared, and in which form. */
   readonly taps: readonly FormedTap[];
   readonly labels: LabelUse;
+  readonly classWeights: readonly number[] | undefined;
   /** Parts of the strategy that exist on arrays alone: they train too, by the slower way round. */
   readonly onArrays: readonly StrategyPart[];
   /** State of the loss that is measured outside the step. */
@@ -74,8 +76,10 @@ export interface PreparedRun {
 }
 
 export interface Schedule {
-  /** The samples of each step of an epoch. */
+  /** The samples of each batch of an epoch. */
   readonly batches: (epoch: number) => Uint32Array[];
+  /** The batches of each step of an epoch: one, or those whose gradients are added up, fewer at its end where they don't divide. */
+  readonly groups: (epoch: number) => Uint32Array[][];
   readonly stepsPerEpoch: number;
   readonly steps: number;
   readonly rate: (step: number) => number;
@@ -174,6 +178,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
     probe,
     taps,
     labels,
+    classWeights,
     onArrays,
     measured,
     compiled,
@@ -197,6 +202,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
         o,
         samples: data.length,
         stepsPerEpoch: schedule.stepsPerEpoch,
+        batchesPerEpoch: schedule.batches(0).length,
         strategy,
         labelled: labels.inLoss,
         classWeights,
@@ -234,9 +240,16 @@ const noted = (note: string | undefined): string[] => (note === undefined ? [] :
 
 function scheduleOf(o: Resolved, samples: number): Schedule {
   const batches = (epoch: number): Uint32Array[] => batchOrder(samples, o.batch, o.seed, epoch);
-  const stepsPerEpoch = batches(0).length;
+  const groups = (epoch: number) => grouped(batches(epoch), o.accumulate);
+  const stepsPerEpoch = groups(0).length;
   const steps = stepsPerEpoch * o.epochs;
-  return { batches, stepsPerEpoch, steps, rate: learningRateSchedule(o.learningRate, steps, o.schedule) };
+  return {
+    batches,
+    groups,
+    stepsPerEpoch,
+    steps,
+    rate: learningRateSchedule(o.learningRate, steps, o.schedule),
+  };
 }
 
 /** What is emitted of a strategy, or of the task without a teacher; and what exists on arrays alone, seeded into it. */

@@ -20,13 +20,14 @@ export function identityOf(
   strategy: AnyStrategy | undefined,
   prepared: object,
 ) {
-  const { target, task, taskOptions, ...rest } = o;
+  const { target, task, taskOptions, accumulate, ...rest } = o;
   return {
     format: 1,
     config: {
       ...rest,
       task: task.name,
       ...taskOptions,
+      ...(accumulate > 1 && { accumulate }),
       target: target.name,
       strategy: strategy ? describeStrategy(strategy) : { name: "supervised" },
       student: student.source,

@@ -6,6 +6,7 @@ import type { MeasuredVariable } from "../losses/terms.ts";
 import { strategyParts } from "../strategies/combined.ts";
 import { type AnyStrategy, CorrelationDistillationStrategy } from "../strategies/index.ts";
 import { hasOutputLoss, isGraphOnly } from "../strategies/strategy.ts";
+import { accumulateNote } from "./accumulation.ts";
 import { classMapNotes } from "./class-map.ts";
 import { weightNotes } from "./class-weights.ts";
 import type { Resolved } from "./options.ts";
@@ -15,6 +16,7 @@ export interface AboutRun {
   readonly o: Resolved;
   readonly samples: number;
   readonly stepsPerEpoch: number;
+  readonly batchesPerEpoch: number;
   readonly strategy: AnyStrategy | undefined;
   /** Labels are part of the loss. */
   readonly labelled: boolean;
@@ -38,7 +40,8 @@ export function runNotes(run: AboutRun): string[] {
     );
   notes.push(...groupNotes(compiled, o), ...weightNotes(run.classWeights), ...classMapNotes(o.classMap));
   if (o.averageWeights !== undefined) notes.push(averageNote(o.averageWeights, stepsPerEpoch * o.epochs));
-  const left = samples - stepsPerEpoch * o.batch;
+  if (o.accumulate > 1) notes.push(accumulateNote(o.accumulate, o.batch, run.batchesPerEpoch));
+  const left = samples - run.batchesPerEpoch * o.batch;
   if (left > 0)
     notes.push(
       `${left} of ${samples} samples do not fill a batch of ${o.batch}; each epoch leaves out others`,

@@ -110,6 +110,7 @@ export function compileAt(
     loss,
     optimizer: makeOptimizer(o.optimizer),
     averageWeights: o.averageWeights,
+    accumulate: o.accumulate > 1,
     clipNorm: o.clipNorm,
     noDecay: o.noDecay,
     groups,

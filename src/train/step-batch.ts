@@ -3,6 +3,8 @@
 import type { Tensor } from "../base/tensor.ts";
 import { names } from "../compile/compile-step.ts";
 import { OwnTensor } from "../runtime/own-tensor.ts";
+import { rowsShape } from "../tasks/index.ts";
+import { withTotals } from "./accumulation.ts";
 import { augmented, augments } from "./batch-inputs.ts";
 import { labelFeeds } from "./labels.ts";
 import type { PreparedRun } from "./prepare-run.ts";
@@ -16,9 +18,23 @@ export interface StepBatch {
   readonly teacher: TeacherOutputs | undefined;
   /** What its step is chosen by. */
   readonly shaped: ShapedBatch;
+  /** Of its logits. */
+  readonly rows: number;
 }
 
-/** The batch of step `step` (counted from 0). */
+/** The batches of step `step` (counted from 0): one, or those whose gradients are added up. */
+export async function readStepBatches(
+  run: PreparedRun,
+  answers: TeacherAnswers,
+  step: number,
+  group: readonly Uint32Array[],
+): Promise<StepBatch[]> {
+  const batches: StepBatch[] = [];
+  for (const samples of group) batches.push(await readStepBatch(run, answers, step, samples));
+  return run.o.accumulate > 1 ? withTotals(batches, run.classWeights) : batches;
+}
+
+/** One batch of step `step` (counted from 0). */
 export async function readStepBatch(
   run: PreparedRun,
   answers: TeacherAnswers,
@@ -42,7 +58,7 @@ export async function readStepBatch(
     for (const tap of answers.kept) feeds[names.teacherTap(tap)] = own(teacher.taps[tap] as Tensor);
   }
   Object.assign(feeds, labelFeeds(run.labels, batch.labels, compiled.logitsShape, samples));
-  return { feeds, teacher, shaped };
+  return { feeds, teacher, shaped, rows: rowsShape(compiled.logitsShape)[0] };
 }
 
 /** What a model or the cache gave is new, unless code of the user's sees it too: that may keep it. */
@@ -51,30 +67,30 @@ function nobodyElseHas({ options, onArrays }: PreparedRun): (t: Tensor) => Tenso
   return ({ dtype, dims, data }) => new OwnTensor(dtype as "float32", dims, data as Float32Array);
 }
 
-/** Reads one batch ahead, never two at once. */
+/** Reads one step's batches ahead, never two at once. */
 export class BatchAhead {
-  readonly #read: (step: number, samples: Uint32Array) => Promise<StepBatch>;
-  #begun: { step: number; batch: Promise<StepBatch> } | undefined;
+  readonly #read: (step: number, group: readonly Uint32Array[]) => Promise<StepBatch[]>;
+  #begun: { step: number; batches: Promise<StepBatch[]> } | undefined;
 
-  constructor(read: (step: number, samples: Uint32Array) => Promise<StepBatch>) {
+  constructor(read: (step: number, group: readonly Uint32Array[]) => Promise<StepBatch[]>) {
     this.#read = read;
   }
 
-  /** Begins with the batch of a step that is taken next. What fails is thrown when it is taken. */
-  begin(step: number, samples: Uint32Array): void {
-    const batch = this.#read(step, samples);
-    batch.catch(() => {});
-    this.#begun = { step, batch };
+  /** Begins with the batches of a step that is taken next. What fails is thrown when it is taken. */
+  begin(step: number, group: readonly Uint32Array[]): void {
+    const batches = this.#read(step, group);
+    batches.catch(() => {});
+    this.#begun = { step, batches };
   }
 
-  take(step: number, samples: Uint32Array): Promise<StepBatch> {
+  take(step: number, group: readonly Uint32Array[]): Promise<StepBatch[]> {
     const begun = this.#begun;
     this.#begun = undefined;
-    return begun?.step === step ? begun.batch : this.#read(step, samples);
+    return begun?.step === step ? begun.batches : this.#read(step, group);
   }
 
   /** Waits for what was begun and is not taken any more, so that nothing of a run goes on after its end. */
   async release(): Promise<void> {
-    await this.#begun?.batch.catch(() => {});
+    await this.#begun?.batches.catch(() => {});
   }
 }

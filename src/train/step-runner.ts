@@ -12,6 +12,7 @@ import { writeGraph } from "../onnx/write-graph.ts";
 import { OwnTensor } from "../runtime/own-tensor.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { Progress } from "../strategies/index.ts";
+import { Accumulation } from "./accumulation.ts";
 
 const scalar = (value: number): Tensor => ({ dtype: "float32", dims: [], data: Float32Array.of(value) });
 
@@ -29,7 +30,7 @@ export async function loadSessions(
   runtime: Runtime,
   withForward: boolean,
 ): Promise<StepSessions> {
-  const session = await runtime.load(writeGraph(compiled.step));
+  const session = await runtime.load(writeGraph(compiled.accumulate?.() ?? compiled.step));
   const forward = withForward ? await runtime.load(writeGraph(compiled.forward())) : undefined;
   const release = async (): Promise<void> => {
     await session.release();
@@ -42,6 +43,7 @@ export class StepRunner {
   /** The step that it was made for; others take and give the same state. */
   readonly own: StepSessions;
   readonly #seed: number;
+  readonly #accumulation: Accumulation | undefined;
   #current: Record<string, Tensor>;
   #spare: Record<string, Tensor>;
 
@@ -52,11 +54,14 @@ export class StepRunner {
     seed: number,
     withForward = false,
   ): Promise<StepRunner> {
-    return new StepRunner(await loadSessions(compiled, runtime, withForward), seed);
+    const own = await loadSessions(compiled, runtime, withForward);
+    const apply = compiled.accumulate && (await runtime.load(writeGraph(compiled.apply)));
+    return new StepRunner(own, seed, apply && new Accumulation(compiled, apply));
   }
 
-  private constructor(own: StepSessions, seed: number) {
+  private constructor(own: StepSessions, seed: number, accumulation: Accumulation | undefined) {
     this.own = own;
+    this.#accumulation = accumulation;
     this.#seed = seed;
     const vector = (data: Float32Array): Tensor => new OwnTensor("float32", [data.length], data);
     this.#current = {};
@@ -83,9 +88,6 @@ export class StepRunner {
   ): Promise<{ losses: Record<string, number>; accept: () => void }> {
     const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, progress.step) };
     Object.assign(feeds, scalars(compiled, progress.step, learningRate));
-    const { averageWeights: decay } = compiled;
-    // The average begins with what the first step makes, as that of torch.optim.swa_utils.
-    if (decay !== undefined) feeds[names.scalar("average")] = scalar(progress.step === 0 ? 1 : 1 - decay);
     for (const { input, at } of compiled.scheduled) feeds[input] = scalar(at(progress));
     const into: Record<string, Tensor> = {};
     for (const [key, t] of Object.entries(this.#current)) {
@@ -94,17 +96,35 @@ export class StepRunner {
     }
     const wanted = [names.losses, ...Object.keys(into)];
     const out = await session.run(feeds, wanted, into);
-    const values = out[names.losses]?.data as Float32Array;
-    const losses = Object.fromEntries(compiled.terms.map((term, i) => [term, values[i] as number]));
-    return {
-      losses,
-      accept: () => {
-        const next: Record<string, Tensor> = {};
-        for (const key of Object.keys(this.#current)) next[key] = out[names.next(key)] as Tensor;
-        this.#spare = this.#current;
-        this.#current = next;
-      },
-    };
+    return { losses: lossesIn(compiled, out), accept: () => this.#take(out) };
+  }
+
+  #take(out: Readonly<Record<string, Tensor>>): void {
+    const next: Record<string, Tensor> = {};
+    for (const key of Object.keys(this.#current)) next[key] = out[names.next(key)] as Tensor;
+    this.#spare = this.#current;
+    this.#current = next;
+  }
+
+  /** Adds the gradients of one of the batches of a step to those before; `draw` is what its dropout is drawn by. */
+  async accumulate(
+    data: Readonly<Record<string, Tensor>>,
+    progress: Progress,
+    draw: number,
+    place: { readonly at: number; readonly of: number },
+    { compiled, session }: StepSessions = this.own,
+  ): Promise<{ losses: Record<string, number>; accept?: undefined }> {
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, draw) };
+    for (const { input, at } of compiled.scheduled) feeds[input] = scalar(at(progress));
+    const out = await (this.#accumulation as Accumulation).add(session, feeds, this.#current, place);
+    return { losses: lossesIn(compiled, out) };
+  }
+
+  /** Applies what was added up; the new state counts only after what is returned was called. */
+  async apply(progress: Progress, learningRate: number): Promise<() => void> {
+    const feeds = scalars(this.compiled, progress.step, learningRate);
+    const out = await (this.#accumulation as Accumulation).apply(feeds, this.#current, this.#spare);
+    return () => this.#take(out);
   }
 
   /** Logits and taps of the student as it stands, in training form. */
@@ -180,6 +200,7 @@ export class StepRunner {
 
   async release(): Promise<void> {
     await this.own.release();
+    await this.#accumulation?.release();
   }
 
   #masks({ masks }: CompiledStep, step: number): Record<string, Tensor> {
@@ -195,17 +216,26 @@ export class StepRunner {
   }
 }
 
-/** The optimizer's, for each learning rate that there is. */
+function lossesIn({ terms }: CompiledStep, out: Readonly<Record<string, Tensor>>): Record<string, number> {
+  const values = out[names.losses]?.data as Float32Array;
+  return Object.fromEntries(terms.map((term, i) => [term, values[i] as number]));
+}
+
+/** The optimizer's scalars, for each learning rate that there is, and the average's. */
 function scalars(
-  { optimizer, rates }: CompiledStep,
+  { optimizer, rates, averageWeights: decay }: CompiledStep,
   step: number,
   learningRate: number,
 ): Record<string, Tensor> {
-  return Object.fromEntries(
+  // The average begins with what the first step makes, as that of torch.optim.swa_utils.
+  const average =
+    decay === undefined ? {} : { [names.scalar("average")]: scalar(step === 0 ? 1 : 1 - decay) };
+  const ofGroups = Object.fromEntries(
     rates.flatMap((group) =>
       Object.entries(optimizer.scalars(step, group?.rate?.(step) ?? learningRate)).map(
         ([name, value]) => [names.scalar(name, group?.match), scalar(value)] as const,
       ),
     ),
   );
+  return { ...ofGroups, ...average };
 }

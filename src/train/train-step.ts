@@ -11,41 +11,67 @@ export interface TrainedStep {
   /** `loss` and its terms. */
   readonly losses: Record<string, number>;
   readonly learningRate: number;
+  /** Which of its batches was the first whose loss is not finite; 0 where all are. */
+  readonly worst: number;
   /** Takes the next state over. */
   accept(): void;
 }
 
-/** Runs step `step` (counted from 0) of `run` on its batch. `meanwhile` is called once the step has been handed over. */
+/** Runs step `step` (counted from 0) of `run` on its batches. `meanwhile` is called once the last has been handed over. */
 export async function trainStep(
   run: PreparedRun,
   runner: StepRunner,
   step: number,
-  { feeds, teacher, shaped }: StepBatch,
+  batches: readonly StepBatch[],
   meanwhile: () => void,
 ): Promise<TrainedStep> {
-  const { onArrays, schedule } = run;
-  const on = await run.steps.at(shaped);
+  const { onArrays, schedule, o } = run;
   const { stepsPerEpoch, steps } = schedule;
   const progress = { step, steps, stepsPerEpoch };
-  const arrays =
-    onArrays.length > 0
-      ? arrayLoss(onArrays, {
-          student: await runner.forward(feeds, step, on.sessions),
-          teacher: teacher as TeacherOutputs,
-          feeds,
-          progress,
-        })
-      : undefined;
   const learningRate = schedule.rate(step);
-  const taken = usedBy(on.compiled.step.inputs, { ...feeds, ...arrays?.seeds });
-  const running = runner.run(taken, progress, learningRate, on.sessions);
-  meanwhile();
-  const ran = await running;
-  const losses = allLosses(ran.losses, arrays);
+  const each: Record<string, number>[] = [];
+  let accept = (): void => {};
+  for (const [i, { feeds, teacher, shaped }] of batches.entries()) {
+    const on = await run.steps.at(shaped);
+    // Dropout draws anew for each batch.
+    const draw = step * o.accumulate + i;
+    const arrays =
+      onArrays.length > 0
+        ? arrayLoss(onArrays, {
+            student: await runner.forward(feeds, draw, on.sessions),
+            teacher: teacher as TeacherOutputs,
+            feeds,
+            progress,
+          })
+        : undefined;
+    const taken = usedBy(on.sessions.session.inputs, { ...feeds, ...arrays?.seeds });
+    const running =
+      o.accumulate > 1
+        ? runner.accumulate(taken, progress, draw, { at: i, of: batches.length }, on.sessions)
+        : runner.run(taken, progress, learningRate, on.sessions);
+    if (i === batches.length - 1) meanwhile();
+    const ran = await running;
+    if (ran.accept) accept = ran.accept;
+    each.push(allLosses(ran.losses, arrays));
+  }
+  if (o.accumulate > 1) accept = await runner.apply(progress, learningRate);
+  const losses = meanOf(each);
   // Of real numbers a loss may be as large as it likes; of distributions it is infinite from somewhere on.
-  if (run.o.task.outputs !== "identity")
+  if (o.task.outputs !== "identity")
     for (const [name, value] of Object.entries(losses)) losses[name] = exactLoss(value);
-  return { losses, learningRate, accept: () => ran.accept() };
+  const worst = Math.max(
+    0,
+    each.findIndex((l) => !Number.isFinite(l.loss)),
+  );
+  return { losses, learningRate, worst, accept };
+}
+
+function meanOf(each: readonly Record<string, number>[]): Record<string, number> {
+  const [first] = each as [Record<string, number>];
+  if (each.length === 1) return first;
+  return Object.fromEntries(
+    Object.keys(first).map((term) => [term, each.reduce((sum, l) => sum + (l[term] ?? 0), 0) / each.length]),
+  );
 }
 
 /** Only what the step's graph takes: a loss at weight 0 asks for no labels. */
