@@ -57,6 +57,8 @@ export interface CompileOptions extends GroupOptions {
   readonly freeze: readonly string[];
   /** Constants that are trained whatever their role. */
   readonly train?: readonly string[] | undefined;
+  /** Running statistics that the file keeps (see `inferenceForm`). */
+  readonly keptStatistics?: readonly string[] | undefined;
   /** false: BatchNormalization keeps its running statistics and uses them. */
   readonly trainStatistics: boolean;
   readonly target: Target;

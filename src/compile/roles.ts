@@ -5,7 +5,7 @@ import type { Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
 import { originalName } from "../onnx/model-origin.ts";
-import type { OpTable } from "../ops/builder.ts";
+import { type OpTable, tableKey } from "../ops/builder.ts";
 import { type ConstantRole, constantRoles } from "../ops/constant-roles.ts";
 import { fitting, namePatterns } from "./name-patterns.ts";
 import { type ConstantEntry, entryOf } from "./role-table.ts";
@@ -23,6 +23,10 @@ export interface Chosen {
   readonly freeze: readonly string[];
   /** What is trained, whatever its role. */
   readonly train?: readonly string[] | undefined;
+  /** Names of running statistics that the file keeps (see `inferenceForm`). */
+  readonly keptStatistics?: readonly string[] | undefined;
+  /** false: no running statistics move. */
+  readonly trainStatistics?: boolean | undefined;
 }
 
 /**
@@ -30,19 +34,25 @@ export interface Chosen {
  * that `freeze` names, and with those that `train` names. Where both name one, the more specific counts: an exact name
  * before a pattern, of two patterns the one with more characters that are not `*`.
  *
- * @throws E_NAME for a pattern that fits no constant; E_OPTION where `freeze` and `train` name one constant with equal right,
- * or `train` names running statistics; E_MODEL for a trained constant that is not float32.
+ * A normalisation's running statistics stay, and it uses them, where `freeze` names one of them or all that is learned of its
+ * layer, or where the file keeps them; `train` lets them follow the data again.
+ *
+ * @throws E_NAME for a pattern that fits no constant; E_OPTION where `freeze` and `train` name one constant with equal right;
+ * E_MODEL for a trained constant that is not float32.
  */
 export function rolesOf(model: Model, table: OpTable, path: readonly Node[], chosen: Chosen): Roles {
   const choice = choose(model, chosen);
   const trained: Value[] = [];
   const statistics = new Set<Value>();
   const entries: ConstantEntry[] = [];
-  for (const [x, natural] of constantRoles(model, table, path)) {
-    const role = choice(x.name, natural);
+  const natural = constantRoles(model, table, path);
+  const chosenRoles = new Map([...natural].map(([x, role]) => [x, choice(x.name, role)] as const));
+  const held = heldStatistics(table, path, natural, chosenRoles, chosen);
+  for (const [x, own] of chosenRoles) {
+    const role = held.get(x) ?? own;
     const tensor = model.graph.constants.get(x) as Tensor;
     entries.push(entryOf(x.name, tensor, role));
-    if (role.kind === "statistics") statistics.add(x);
+    if (role.kind === "statistics" || role === stillByOption) statistics.add(x);
     if (role.kind !== "parameter") continue;
     if (tensor.dtype !== "float32")
       throw new DistillError(
@@ -52,6 +62,46 @@ export function rolesOf(model: Model, table: OpTable, path: readonly Node[], cho
     trained.push(x);
   }
   return { trained, statistics, entries };
+}
+
+const byTrain = "--train";
+const stillByOption: ConstantRole = { kind: "fixed", reason: "running statistics, --batch-norm frozen" };
+
+/** Running statistics that stay although they would follow the data: both of a layer, or neither. */
+function heldStatistics(
+  table: OpTable,
+  path: readonly Node[],
+  natural: ReadonlyMap<Value, ConstantRole>,
+  chosen: ReadonlyMap<Value, ConstantRole>,
+  { keptStatistics = [], trainStatistics = true }: Chosen,
+): Map<Value, ConstantRole> {
+  const held = new Map<Value, ConstantRole>();
+  for (const node of path) {
+    const { statistics = [], weights = [] } = table.get(tableKey(node.op, node.domain)) ?? {};
+    const at = (slots: readonly number[]): Value[] => slots.flatMap((slot) => node.inputs[slot] ?? []);
+    const own = at(statistics).filter((x) => natural.get(x)?.kind === "statistics");
+    if (own.length === 0) continue;
+    const learned = at(weights).filter((x) => natural.get(x)?.kind === "parameter");
+    const buffers = at(weights).filter((x) => natural.get(x)?.reason.startsWith("BUFFER"));
+    const wanted = own.some((x) => chosen.get(x)?.reason.includes(byTrain));
+    const frozen = [...own, ...learned].map((x) => chosen.get(x)).find((role) => role?.kind === "fixed");
+    const all = learned.length > 0 && learned.every((x) => chosen.get(x)?.kind === "fixed");
+    const role = (): ConstantRole | undefined => {
+      if (!trainStatistics) return stillByOption;
+      if (own.some((x) => chosen.get(x)?.kind === "fixed"))
+        return { kind: "fixed", reason: frozen?.reason ?? "" };
+      if (wanted) return undefined;
+      if (all) return { kind: "fixed", reason: `${frozen?.reason}: its layer is frozen` };
+      if (own.some((x) => keptStatistics.includes(x.name)))
+        return { kind: "fixed", reason: "in inference mode in the file, beside layers in training mode" };
+      if (learned.length === 0 && buffers.length === weights.length)
+        return { kind: "fixed", reason: "of a layer whose scale and offset are BUFFERs" };
+      return undefined;
+    };
+    const found = role();
+    if (found) for (const x of own) held.set(x, found);
+  }
+  return held;
 }
 
 /** The roles as they are without a user's choice, as entries. */
@@ -80,13 +130,10 @@ function choose(
     if (on && (!off || on.specific > off.specific)) {
       if (role.kind === "parameter") return role;
       if (role.kind === "statistics")
-        throw new DistillError(
-          "E_OPTION",
-          `${model.source}: --train '${on.pattern}' names "${name}", which holds running statistics: these follow the data, no gradient moves them; leave it out`,
-        );
+        return { kind: "statistics", reason: `${role.reason}, ${byTrain} '${on.pattern}'` };
       return { kind: "parameter", reason: `--train '${on.pattern}'` };
     }
-    return off && role.kind === "parameter" ? { kind: "fixed", reason: `--freeze '${off.pattern}'` } : role;
+    return off && role.kind !== "fixed" ? { kind: "fixed", reason: `--freeze '${off.pattern}'` } : role;
   };
 }
 

@@ -175,6 +175,7 @@ export function isInMainGraph(model: Model, output: string): boolean {
 /** What nodes of a file's main graph compute, once it was asked for. */
 const mainOutputs = new WeakMap<ModelProto, Set<string>>();
 
+/** What `proto` and `file` say, read as `like` was. */
 export function fromProto(
   proto: ModelProto,
   like: Model,

@@ -2,6 +2,7 @@
 
 import type { SampleBatch } from "../data/dataset.ts";
 import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
+import { inferenceForm } from "../onnx/inference-form.ts";
 import type { Model } from "../onnx/model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { prepareTeacher } from "../prepare/prepare-teacher.ts";
@@ -28,6 +29,26 @@ async function readAny(source: string | Uint8Array | Model, what: "teacher" | "s
   }
   if (source instanceof Uint8Array) return readModel(source, { source: what });
   return source;
+}
+
+/** What a model is when it is evaluated and asked, and what a file in training mode says beside. */
+export function asInferred(
+  file: Model,
+  what: "teacher" | "student",
+): { readonly model: Model; readonly keptStatistics: readonly string[]; readonly notes: readonly string[] } {
+  const { model, changed, kept } = inferenceForm(file);
+  if (changed.size === 0) return { model, keptStatistics: [], notes: [] };
+  const layers = [...changed].map(([op, n]) => `${n} ${op}`).join(" and ");
+  const stays =
+    what === "student" && kept.length > 0
+      ? `; ${kept.length / 2} BatchNormalization in inference mode stay so in training, with their statistics (--train to let them move)`
+      : "";
+  const uses = what === "student" ? "evaluated and written to student.onnx" : "asked";
+  return {
+    model,
+    keptStatistics: kept,
+    notes: [`the ${what}'s file has ${layers} in training mode; it is ${uses} in inference mode${stays}`],
+  };
 }
 
 export interface OpenedTeacher {

@@ -26,7 +26,7 @@ import { FormRunner, formedTeacher } from "./form-runner.ts";
 import { loadFront } from "./front-runner.ts";
 import { checkLabels, type LabelUse } from "./labels.ts";
 import { checkMonitor } from "./monitor.ts";
-import { openModel, openTeacher } from "./open-models.ts";
+import { asInferred, openModel, openTeacher } from "./open-models.ts";
 import { type DistillOptions, type Resolved, resolveOptions } from "./options.ts";
 import { compiledGroups } from "./parameter-groups.ts";
 import { repeats } from "./repeats.ts";
@@ -88,13 +88,13 @@ export interface Schedule {
 export async function prepareRun(typed: DistillOptions, held: Held): Promise<PreparedRun> {
   const given = resolveOptions(typed);
   const runtime = typed.runtime ?? (await import("../runtime/ort-node.ts")).nodeRuntime;
-  const fitted = await fitModels(
-    typed,
-    await openModel(typed.student, "student"),
+  const inferred = asInferred(await openModel(typed.student, "student"), "student");
+  const { keptStatistics } = inferred;
+  const taughtBy =
     typed.teacher && typeof typed.teacher !== "function"
-      ? await openModel(typed.teacher, "teacher")
-      : undefined,
-  );
+      ? asInferred(await openModel(typed.teacher, "teacher"), "teacher")
+      : undefined;
+  const fitted = await fitModels(typed, inferred.model, taughtBy?.model);
   const { data, evaluation } = fitted;
   const options: DistillOptions = { ...typed, data, evaluation };
   const opened = fitted.student.model;
@@ -129,6 +129,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
   const unread: StepSource = {
     o,
     opened,
+    keptStatistics,
     studentLogits: options.studentLogits,
     runtime,
     teacher: taught.teacher,
@@ -190,6 +191,8 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
     studentFix: fitted.student.fix,
     notes: [
       ...fitted.notes,
+      ...inferred.notes,
+      ...(taughtBy?.notes ?? []),
       ...taught.notes,
       ...noted(taught.teacher?.note),
       ...student.notes,

@@ -22,6 +22,8 @@ import type { Teacher, TeacherOutputs } from "./teacher.ts";
 export interface StepSource {
   readonly o: Resolved;
   readonly opened: Model;
+  /** Running statistics that the student's file keeps. */
+  readonly keptStatistics: readonly string[];
   readonly studentLogits: string | undefined;
   /** Of the student's output; undefined before the first batch is looked at. */
   readonly reading?: OutputReading | undefined;
@@ -84,7 +86,7 @@ export const teacherForms = (taps: readonly FormedTap[]): ReadonlyMap<string, Ta
 
 /** The step for a student that was just made by `studentAt`: its values have the types of the last observation. */
 export function compileAt(
-  { o, labels, loss, groups, classWeights, convolutionBlock, reading }: StepSource,
+  { o, keptStatistics, labels, loss, groups, classWeights, convolutionBlock, reading }: StepSource,
   student: PreparedStudent,
   taps: readonly FormedTap[],
   sample: StepSample,
@@ -117,6 +119,7 @@ export function compileAt(
     classWeights,
     freeze: o.freeze,
     train: o.train,
+    keptStatistics,
     trainStatistics: o.batchNorm === "train",
     target: o.target,
     convolutionBlock,

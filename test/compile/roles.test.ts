@@ -24,6 +24,13 @@ const constantNode = (output: string, value: Tensor): NodeLine => ({
 });
 
 /** x [2,3] · weight [3,4] → "product" → lines; what is trained. */
+const regression = {
+  loss: emissionOf(new RegressionDistillationStrategy()) as LossEmission,
+  task: taskNamed("regression"),
+  labels: false,
+  teacherLogits: true,
+};
+
 async function trained(
   constants: Readonly<Record<string, Tensor>>,
   lines: readonly NodeLine[],
@@ -192,12 +199,7 @@ describe("what PyTorch calls a parameter is trained, what it calls a buffer is n
   >;
   test.each(Object.keys(expected))("%s", async (exporter) => {
     const model = readModel(new Uint8Array(readFileSync(new URL(`${exporter}.onnx`, folder))));
-    const compiled = await compileModel(model, 2, {
-      loss: emissionOf(new RegressionDistillationStrategy()) as LossEmission,
-      task: taskNamed("regression"),
-      labels: false,
-      teacherLogits: true,
-    });
+    const compiled = await compileModel(model, 2, regression);
     expect(trainedOf(compiled)).toEqual(expected[exporter]?.parameters);
     const fixed = compiled.constants.filter((c) => c.role === "fixed").map((c) => c.name);
     for (const name of expected[exporter]?.buffers ?? []) expect(fixed).toContain(name);
@@ -217,21 +219,16 @@ describe("one number alone", () => {
       { op: "Mul", inputs: ["powered", "temperature"], output: "logits" },
     ];
     const constants = {
-      last: randomTensor(2, [4, 2]),
+      last: randomTensor(2, [4, 1]),
       bias: one(0.1, [1]),
       "block.gate": one(1),
       "pool.p": one(3, [1]),
       temperature: one(2.659),
     };
-    const units = { ...constants, last: randomTensor(2, [4, 1]) };
-    expect(await trained(units, lines)).toEqual([
-      "bias",
-      "block.gate",
-      "last",
-      "pool.p",
-      "temperature",
-      "weight",
-    ]);
+    const product: NodeLine = { op: "MatMul", inputs: ["x", "weight"], output: "product" };
+    const units = { weight: randomTensor(1, [3, 4]), ...constants };
+    const compiled = await compileModel(smallStudent([2, 3], units, [product, ...lines]), 2, regression);
+    expect(trainedOf(compiled)).toEqual(["bias", "block.gate", "last", "pool.p", "temperature", "weight"]);
   });
 
   const literals: Readonly<
