@@ -1,7 +1,7 @@
 // A model -> what `inspect` tells of it, as plain data. Runs the model once for the shapes; a model that cannot be run is
 // described all the same, without them.
 import { DistillError } from "../base/errors.ts";
-import { isFloat, type Shape, type TensorType } from "../base/tensor.ts";
+import type { Shape, TensorType } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
 import { type RoleRow, roleRows } from "../compile/role-table.ts";
 import { roleEntries } from "../compile/roles.ts";
@@ -14,15 +14,15 @@ import { isPrimitive, isRefusal, notDifferentiable, zero } from "../ops/define.t
 import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
 import type { Fix } from "../prepare/fixed-inputs.ts";
-import { describeLogits, logitsOf } from "../prepare/logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "../prepare/normalization.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
-import type { Runtime } from "../runtime/session.ts";
+import type { Runtime, Tensors } from "../runtime/session.ts";
 import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
-import { type TaskName, tasksOfRank } from "../tasks/index.ts";
+import type { TaskName } from "../tasks/index.ts";
 import { fitInputs } from "../train/fit-inputs.ts";
 import { learnedConstants, modelSize, parametersOf } from "../train/model-figures.ts";
+import { describeOutput, outputOf, tasksTaking } from "./describe-output.ts";
 
 /** yes: has a rule; zero: its gradient is zero; no: declared not differentiable; folded, front: need not be asked. */
 export type Gradient = "yes" | "zero" | "no" | "unknown" | "folded" | "front";
@@ -91,16 +91,19 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
   const notes = [...told];
   let types: ReadonlyMap<Value, TensorType> = new Map();
   let known: ReadonlyMap<Value, unknown> = new Map();
+  let seen: Tensors = {};
   try {
     const feeds = exampleFeeds(model, batch, o.sizes ? { sizes: o.sizes } : {});
-    ({ model, types, known } = await observeBranches(model, o.runtime, feeds));
+    const output = outputOf(model);
+    ({ model, types, known, seen } = await observeBranches(model, o.runtime, feeds, output ? [output] : []));
   } catch (error) {
     if (!(error instanceof DistillError)) throw error;
     const open = /give its size as "(.*)"$/.exec(error.message)?.[1];
     const mend = open === undefined ? "" : `: --size ${open}=<n>`;
     notes.push(`no shapes, for the model was not run: ${error.message}${mend}`);
   }
-  notes.push(...remarks(model));
+  const bare = describeBareConvolutions(bareConvolutions(model));
+  notes.push(...describeOutput(model, seen, batch), ...(bare ? [bare] : []));
   const roles = learnedConstants(model);
   const learned = afterConstants(model, roles);
   const gradientOf = (node: Node): Gradient =>
@@ -131,8 +134,9 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     opsets: Object.fromEntries([...model.graph.opsets].map(([d, v]) => [d === "" ? "ai.onnx" : d, v])),
     inputs: given.inputs,
     outputs: model.outputs,
-    tasks: tasksOfRank(
-      types.get(model.graph.outputs[0] as Value)?.dims.length ?? model.outputs[0]?.dims.length ?? 0,
+    tasks: tasksTaking(
+      model,
+      types.get(model.graph.outputs[0] as Value)?.dims ?? model.outputs[0]?.dims ?? [],
     ),
     parameters,
     tensors,
@@ -150,18 +154,6 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     ops: opsOf(model, layers),
     notes,
   };
-}
-
-/** What training or teaching with the model will do on its own, or might be asked to. */
-function remarks(model: Model): string[] {
-  // A model that gives no floats (boxes and their classes as integers) holds no logits to look for.
-  const classifies = model.graph.outputs.some((v) => isFloat(v.type?.dtype ?? "float32"));
-  const ends = (classifies ? (["softmax", "sigmoid"] as const) : []).map((kind) => {
-    const logits = logitsOf(model, undefined, kind);
-    const what = logits.activation && describeLogits(logits, "the model");
-    return what && kind === "sigmoid" ? `${what} by --task multi-label` : what;
-  });
-  return [...ends, describeBareConvolutions(bareConvolutions(model))].filter((note) => note !== undefined);
 }
 
 /** The nodes that something learned lies before. */

@@ -279,9 +279,12 @@ function axisOf(graph: Graph, node: Node): number | undefined {
 
 /** The value that an output is a view of. */
 export function behindViews(graph: Graph, from: Value): Value {
-  const { producer } = from;
-  const x = producer && producer.outputs[0] === from ? passedOn(graph, producer) : undefined;
-  return x ? behindViews(graph, x) : from;
+  for (let value = from; ; ) {
+    const { producer } = value;
+    const x = producer && producer.outputs[0] === value ? passedOn(graph, producer) : undefined;
+    if (!x) return value;
+    value = x;
+  }
 }
 
 /** The views on another value, in the model's order. */

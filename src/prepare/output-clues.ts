@@ -16,9 +16,11 @@ import { behindViews, type Logits } from "./logits.ts";
 export function axesTold(model: Model, logits: Logits, rank: number): ToldAxes {
   const { graph } = model;
   const value = graph.find(logits.value);
+  const weights = weightsOf(graph);
   return {
-    classAxis: value && classAxisOf(graph, value, logits, rank),
-    batchAxis: declaredBatch(model, logits.output) ?? (value && keepsFirstAxis(graph, value) ? 0 : undefined),
+    classAxis: value && classAxisOf(graph, value, logits, rank, weights),
+    batchAxis:
+      declaredBatch(model, logits.output) ?? (value && keepsFirstAxis(value, weights) ? 0 : undefined),
   };
 }
 
@@ -28,12 +30,18 @@ export function valuesTold(model: Model, { value, activation, unexpected }: Logi
   const end = found && behindViews(graph, found).producer;
   return {
     beforeActivation: activation !== undefined,
-    linear: end !== undefined && isLinear(graph, end),
+    linear: end !== undefined && isLinear(end, weightsOf(graph)),
     ...(unexpected && { unexpected: `${unexpected.op} (node "${unexpected.node}")` }),
   };
 }
 
-function classAxisOf(graph: Graph, value: Value, { classes }: Logits, rank: number): number | undefined {
+function classAxisOf(
+  graph: Graph,
+  value: Value,
+  { classes }: Logits,
+  rank: number,
+  weights: ReadonlySet<Value>,
+): number | undefined {
   const known = new Map<Value, number | undefined>();
   const of = (axis: number, rankThere: number): number => (axis < 0 ? axis + rankThere : axis);
   if (classes) {
@@ -45,15 +53,17 @@ function classAxisOf(graph: Graph, value: Value, { classes }: Logits, rank: numb
   const end = value.producer;
   const axis = end?.attributes.axis;
   if (end && softmaxes.has(end.op) && end.domain === "" && axis?.kind === "int") return of(axis.value, rank);
-  return toldAxis(value, rank, known, (x) => isWeight(graph, x));
+  return toldAxis(value, rank, known, (x) => weights.has(x));
 }
 
 const softmaxes = new Set(["Softmax", "LogSoftmax"]);
 
-/** Made of constants alone. */
-function isWeight(graph: Graph, x: Value): boolean {
-  if (graph.constants.has(x)) return true;
-  return x.producer?.inputs.every((y) => !y || isWeight(graph, y)) ?? false;
+/** Constants, and what is made of constants alone. */
+function weightsOf(graph: Graph): ReadonlySet<Value> {
+  const found = new Set(graph.constants.keys());
+  for (const node of graph.nodes)
+    if (node.inputs.every((x) => !x || found.has(x))) for (const y of node.outputs) if (y) found.add(y);
+  return found;
 }
 
 /** The axis of a declared output that is named as the first of an input is, and no other axis. */
@@ -79,22 +89,22 @@ const movers = new Set([
   "Reshape",
 ]);
 
-function keepsFirstAxis(graph: Graph, value: Value): boolean {
+function keepsFirstAxis(value: Value, weights: ReadonlySet<Value>): boolean {
   const seen = new Set<Node>();
   const open: (Value | undefined)[] = [value];
   while (open.length > 0) {
     const node = open.pop()?.producer;
     if (!node || seen.has(node)) continue;
     seen.add(node);
-    const data = node.inputs.filter((x) => x && !isWeight(graph, x));
+    const data = node.inputs.filter((x) => x && !weights.has(x));
     if (data.length === 0) continue;
-    if (movesFirstAxis(graph, node)) return false;
+    if (movesFirstAxis(node, weights)) return false;
     open.push(...data);
   }
   return true;
 }
 
-function movesFirstAxis(graph: Graph, node: Node): boolean {
+function movesFirstAxis(node: Node, weights: ReadonlySet<Value>): boolean {
   if (node.op === "Transpose") {
     const { perm } = node.attributes;
     return perm?.kind !== "ints" || perm.value[0] !== 0;
@@ -102,18 +112,16 @@ function movesFirstAxis(graph: Graph, node: Node): boolean {
   const [a, c] = node.inputs;
   if (node.op === "MatMul" || node.op === "Gemm") {
     const turned = node.attributes.transA;
-    return (
-      (a && c && isWeight(graph, a) && !isWeight(graph, c)) || (turned?.kind === "int" && turned.value === 1)
-    );
+    return (a && c && weights.has(a) && !weights.has(c)) || (turned?.kind === "int" && turned.value === 1);
   }
-  return movers.has(node.op) && !(node.op === "Gather" && a && isWeight(graph, a));
+  return movers.has(node.op) && !(node.op === "Gather" && a && weights.has(a));
 }
 
 /** A matrix product or a convolution, also with its bias in a node of its own. */
-function isLinear(graph: Graph, node: Node): boolean {
+function isLinear(node: Node, weights: ReadonlySet<Value>): boolean {
   if (linear.has(node.op)) return true;
   if (node.op !== "Add") return false;
-  const [data, ...more] = node.inputs.filter((x) => x && !isWeight(graph, x));
+  const [data, ...more] = node.inputs.filter((x) => x && !weights.has(x));
   return more.length === 0 && data?.producer !== undefined && linear.has(data.producer.op);
 }
 

@@ -85,7 +85,7 @@ export async function evaluateModel(
         teacher: o.teacher,
         classMap: o.classMap,
         reader,
-        anyNumber: () => runner.fixedBatch === undefined,
+        runner,
         ...(o.onProgress && { onProgress: o.onProgress }),
       },
     );

@@ -13,6 +13,7 @@ import {
   taskNamed,
 } from "../tasks/index.ts";
 import { type ClassMap, mapClasses } from "./class-map.ts";
+import type { ModelRunner } from "./model-runner.ts";
 import { OutputReader } from "./output-reader.ts";
 
 export type { Metrics };
@@ -46,8 +47,8 @@ export async function evaluate(
     readonly classMap?: ClassMap | undefined;
     /** How what `run` gives is read; default: logits, whose axes the first batch shows. */
     readonly reader?: OutputReader | undefined;
-    /** `run` takes any number of samples at once; default true. */
-    readonly anyNumber?: (() => boolean) | undefined;
+    /** What runs the model, where `run` does not take any number of samples at once. */
+    readonly runner?: Pick<ModelRunner, "fixedBatch" | "observe"> | undefined;
     /** `run` gives logits in the task's form, of an output that lies so: labels may lie so too. */
     readonly readBefore?: OutputLayout | undefined;
     readonly onProgress?: (done: number) => void;
@@ -59,8 +60,9 @@ export async function evaluate(
   const all: Predictions[] = [];
   let rowsBefore = 0;
   const { readBefore } = options;
+  const { runner } = options;
   const again = async (fewer: readonly Tensor[]) =>
-    (options.anyNumber?.() ?? true) ? run(fewer) : undefined;
+    runner?.fixedBatch === undefined ? run(fewer) : undefined;
   const reader =
     options.reader ??
     new OutputReader({
@@ -75,7 +77,8 @@ export async function evaluate(
     const raw = await run(inputs);
     if (samples.length === options.batch || times.length === 0)
       times.push((performance.now() - began) / samples.length);
-    const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again });
+    const shapes = runner && (() => runner.observe(inputs));
+    const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again, shapes });
     const logits = options.classMap ? mapClasses(own, options.classMap) : own;
     const layout = readBefore ?? (reader.reading as OutputLayout);
     const rows = rowsOfTensor(logits);

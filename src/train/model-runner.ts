@@ -9,6 +9,7 @@ import { withOutputs } from "../onnx/export-model.ts";
 import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
 import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
+import { observe } from "../runtime/observe.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import { feederFor } from "./feeds.ts";
 
@@ -21,6 +22,8 @@ export interface ModelRunner {
    * open and takes no more than one sample all the same, because its constants say so.
    */
   run(inputs: readonly Tensor[], only?: readonly string[]): Promise<Record<string, Tensor>>;
+  /** Sets the types of the model's values, as they are for some of these samples; what cannot be run stays unknown. */
+  observe(inputs: readonly Tensor[]): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -69,6 +72,17 @@ export async function openRunner(
       return fixedBatch;
     },
     release: () => session.release(),
+    async observe(inputs) {
+      const n = inputs[0]?.dims[0] ?? 1;
+      const at = Array.from({ length: fixedBatch ?? 2 }, (_, i) => i % n);
+      const seen = await observe(model, runtime, feed(inputs.map((t) => takeSamples(t, at)))).catch(
+        () => undefined,
+      );
+      for (const [{ name }, type] of seen?.types ?? []) {
+        const value = given.graph.find(name);
+        if (value) value.type = type;
+      }
+    },
     async run(inputs, only = names) {
       const n = inputs[0]?.dims[0] ?? 0;
       if (fixedBatch !== undefined && n !== fixedBatch) return inParts(inputs, n, only, fixedBatch);

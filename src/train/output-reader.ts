@@ -1,6 +1,6 @@
 // Reads what a model or a function gives, batch after batch, in the way that the first batch shows.
 import { DistillError } from "../base/errors.ts";
-import { toFloat32 } from "../base/floats.ts";
+import { floatsAsFloat32 } from "../base/floats.ts";
 import { takeSamples } from "../base/samples.ts";
 import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
 import { type Labels, labelTensor } from "../data/dataset.ts";
@@ -10,6 +10,7 @@ import { axesTold, valuesTold } from "../prepare/output-clues.ts";
 import {
   type AskedReading,
   checkLogitsShape,
+  type FoundReading,
   findReading,
   type OutputReading,
   readLogits,
@@ -39,6 +40,8 @@ export interface ReadBatch {
   readonly labels?: Labels | undefined;
   /** The value for other samples; undefined where only so many at once can be had. */
   readonly again: (inputs: readonly Tensor[]) => Promise<Tensor | undefined>;
+  /** Sets the types of the graph's values, where they are not known yet. */
+  readonly shapes?: (() => Promise<unknown>) | undefined;
 }
 
 export class OutputReader {
@@ -82,15 +85,27 @@ export class OutputReader {
     // What is no graph keeps to the shapes that the task documents.
     const { batchAxis, classAxis } = usualLayout(rank);
     const usual = { classAxis, batchAxis: task.timeFirst ? undefined : batchAxis };
-    const told = graph ? axesTold(graph.model, graph.logits, rank) : usual;
-    const { reading, note } = findReading({
-      ...{ task, what, output, flags, asked, samples, first: t },
-      axes: await this.#withBatch(told, t, samples, batch),
-      values: graph && valuesTold(graph.model, graph.logits),
-      labels: batch.labels && labelTensor(batch.labels),
-    });
-    this.note = note;
-    return reading;
+    const told = () => (graph ? axesTold(graph.model, graph.logits, rank) : usual);
+    const find = (axes: ToldAxes) =>
+      findReading({
+        ...{ task, what, output, flags, asked, samples, first: t, axes },
+        values: graph && valuesTold(graph.model, graph.logits),
+        labels: batch.labels && labelTensor(batch.labels),
+      });
+    const first = await this.#withBatch(told(), t, samples, batch);
+    let found: FoundReading;
+    try {
+      found = find(first);
+    } catch (error) {
+      // Through a reshape only shapes tell which axis is which.
+      if (!batch.shapes || first.classAxis !== undefined) throw error;
+      await batch.shapes();
+      const { classAxis: seen } = told();
+      if (seen === undefined) throw error;
+      found = find({ ...first, classAxis: seen });
+    }
+    this.note = found.note;
+    return found.reading;
   }
 
   #names(): [string, string] {
@@ -105,10 +120,8 @@ export class OutputReader {
     { dims }: Tensor,
     samples: number,
     { inputs, again }: ReadBatch,
-  ): Promise<ToldAxes | undefined> {
-    const { asked, task } = this.#o;
-    const settled =
-      asked?.batchAxis !== undefined || told?.batchAxis !== undefined || (!told && !task.timeFirst);
+  ): Promise<ToldAxes> {
+    const settled = this.#o.asked?.batchAxis !== undefined || told.batchAxis !== undefined;
     if (settled || samples < 2 || dims[0] !== samples || dims[1] !== samples) return told;
     const fewer = Array.from({ length: samples - 1 }, (_, i) => i);
     const ofFewer = await again(inputs.map((x) => takeSamples(x, fewer)));
@@ -118,7 +131,7 @@ export class OutputReader {
 }
 
 function asFloat32(t: Tensor, what: string): Tensor {
-  if (isFloat(t.dtype)) return { dtype: "float32", dims: t.dims, data: toFloat32(t) };
+  if (isFloat(t.dtype)) return floatsAsFloat32(t);
   throw new DistillError("E_MODEL", `${what} is ${t.dtype}, expected float32; name a value of floats`);
 }
 

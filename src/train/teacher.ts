@@ -1,6 +1,6 @@
 // The teacher: an ONNX model as it is, or any function. Keeping its outputs is teacher-cache.ts's job.
 import { DistillError, didYouMean } from "../base/errors.ts";
-import { toFloat32 } from "../base/floats.ts";
+import { floatsAsFloat32 } from "../base/floats.ts";
 import { isFloat, type Tensor } from "../base/tensor.ts";
 import type { Dataset, Labels } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
@@ -72,7 +72,11 @@ export async function modelTeacher(
     (await (await opened()).run(inputs, [logits]))[logits] as Tensor;
   const reader = readerOf(reading, logits);
   const read = (t: Tensor, inputs: readonly Tensor[], labels?: Labels) =>
-    reader.read(t, { inputs, labels, again: async (x) => (runner?.fixedBatch ? undefined : ask(x)) });
+    reader.read(t, {
+      ...{ inputs, labels },
+      again: async (x) => (runner?.fixedBatch ? undefined : ask(x)),
+      shapes: async () => (await opened()).observe(inputs),
+    });
   return {
     async run(inputs, labels) {
       const out = await (await opened()).run(inputs);
@@ -128,8 +132,7 @@ export function functionTeacher(
 }
 
 function asFloat32(t: Tensor, name: string): Tensor {
-  if (t.dtype === "float32") return t;
-  if (isFloat(t.dtype)) return { dtype: "float32", dims: t.dims, data: toFloat32(t) };
+  if (isFloat(t.dtype)) return floatsAsFloat32(t);
   throw new DistillError(
     "E_MODEL",
     `the teacher's "${name}" is ${t.dtype}, expected float32; tap a float value`,

@@ -2,6 +2,7 @@
 // and however it lies, and the delivered student keeps its meaning.
 import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
+import { describeModel } from "../../src/cli/describe-model.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { int, ints } from "../../src/graph/graph.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
@@ -257,6 +258,59 @@ describe("layouts", () => {
       task: taskNamed("token-classification"),
     });
     expect(alone.metrics).toEqual({ ...found.metrics });
+  });
+});
+
+describe("a teacher whose classes only its shapes tell", () => {
+  it("is run once more for them, and taught from", async () => {
+    const teacher = smallStudent(
+      [8, 5, 3],
+      { u: randomTensor(6, [3, 4]), rows: tensor("int64", [40, 3]), back: tensor("int64", [8, 5, 4]) },
+      [
+        { op: "Reshape", inputs: ["x", "rows"], output: "r" },
+        { op: "MatMul", inputs: ["r", "u"], output: "m" },
+        { op: "Reshape", inputs: ["m", "back"], output: "t" },
+        { op: "Identity", inputs: ["t"], output: "y" },
+      ],
+    );
+    const own = smallStudent([8, 5, 3], { v: randomTensor(7, [3, 4]), u: randomTensor(6, [3, 4]) }, [
+      { op: "MatMul", inputs: ["x", "v"], output: "y" },
+    ]);
+    const plain = smallStudent([8, 5, 3], { u: randomTensor(6, [3, 4]) }, [
+      { op: "MatMul", inputs: ["x", "u"], output: "y" },
+    ]);
+    const dataset = arrayDataset({ inputs: [randomTensor(8, [8, 5, 3])] });
+    const options = {
+      student: own,
+      data: dataset,
+      evaluation: dataset,
+      batch: 8,
+      task: "token-classification" as const,
+    };
+    const found = await firstOf({ ...options, teacher: modelBytes(teacher) });
+    const wanted = await firstOf({ ...options, teacher: modelBytes(plain) });
+    expect(found.loss).toBeCloseTo(wanted.loss, 6);
+  });
+});
+
+describe("inspect", () => {
+  it("tells of probabilities and of axes, and leaves out tasks that one logit is none of", async () => {
+    const of = async (own: Model) => describeModel(own, { runtime: nodeRuntime });
+    const trees = await of(model([softmax, { op: "Abs", inputs: ["s"], output: "p" }]));
+    expect(trees.notes).toContain(
+      'the model\'s output "p" holds probabilities (rows that sum to 1, on made-up inputs): their logarithm is taken for the logits',
+    );
+    const maps = smallStudent([2, 3, 4, 4], { k: randomTensor(4, [5, 3, 1, 1]) }, [
+      { op: "Conv", inputs: ["x", "k"], output: "c" },
+      { op: "Transpose", inputs: ["c"], output: "y", attributes: { perm: ints([0, 2, 3, 1]) } },
+    ]);
+    expect((await of(maps)).notes).toContain(
+      'the model\'s output "y" [2,4,4,5] has its classes along axis 3, its samples along axis 0',
+    );
+    const line = smallStudent([2, 3], { u: randomTensor(4, [3, 1]) }, [
+      { op: "MatMul", inputs: ["x", "u"], output: "y" },
+    ]);
+    expect((await of(line)).tasks).toEqual(["multi-label", "regression"]);
   });
 });
 
