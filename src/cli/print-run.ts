@@ -75,6 +75,7 @@ export async function followRun(
         case "compiled":
           if (!told) say(compiledLine(event));
           told = true;
+          if (event.advice) say(`note: ${event.advice}`);
           break;
         case "step":
           if (!silent)

@@ -76,10 +76,9 @@ async function candidatesOf(
   logits: string | undefined,
 ): Promise<TapCandidate[]> {
   const batch = fixedBatchOf(model) ?? observedBatch;
-  const samples = Math.min(batch, o.data.length);
-  const { inputs } = await o.data.read(Uint32Array.from({ length: samples }, (_, i) => i));
-  const at = Array.from({ length: batch }, (_, i) => i % samples);
-  const feeds = feederFor(model, o.data)(inputs.map((t) => takeSamples(t, at)));
+  // One several times: two samples may be of different shapes.
+  const { inputs } = await o.data.read([0]);
+  const feeds = feederFor(model, o.data)(inputs.map((t) => takeSamples(t, new Array(batch).fill(0))));
   const { types, known } = await observe(model, o.runtime, feeds);
   return tapCandidates(model, { types, known, batch, logits });
 }

@@ -54,13 +54,13 @@ export function resolveClassWeights(
 export async function balancedWeights(
   data: Dataset,
   { model, logits }: PreparedStudent,
-  { task, taskOptions: { ignoreIndex } }: Pick<Resolved, "task" | "taskOptions">,
+  { task, taskOptions: { ignoreIndex }, batch }: Pick<Resolved, "task" | "taskOptions" | "batch">,
   reading: OutputReading,
 ): Promise<number[]> {
   const { dims } = typeOf(valueNamed(model, logits.value, "logits"));
   const classes = task.classesOf(readShape(dims, reading, task) as Shape) as number;
   const counts = new Array<number>(classes).fill(0);
-  for (const samples of evaluationBatches(data.length, chunk)) {
+  for (const samples of evaluationBatches(data.length, data.readLabels ? chunk : batch)) {
     const given = data.readLabels ? await data.readLabels(samples) : (await data.read(samples)).labels;
     const labels = labelTensor(given as Labels);
     if (isFloat(labels.dtype))

@@ -13,6 +13,8 @@ export interface CompiledEvent {
   /** It was compiled before, and given up for others. */
   readonly again: boolean;
   readonly seconds: number;
+  /** Once, where nearly every batch had a shape that none before it had. */
+  readonly advice?: string;
 }
 
 export type DistillEvent =

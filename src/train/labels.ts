@@ -39,7 +39,7 @@ const chunk = 4096;
 /**
  * Holds all labels to the student's logits, as far as they can be had without the inputs.
  *
- * `varying`: batches differ in shape, so that labels show how many positions there are.
+ * `together`: so many samples make a batch, where batches differ in shape: labels show then how many positions there are.
  *
  * Errors: E_DATA for more classes than logits, and as `Task.feeds`.
  */
@@ -49,7 +49,7 @@ export async function checkLabels(
   name: string,
   student: string,
   logits: Shape,
-  varying = false,
+  together?: number,
 ): Promise<void> {
   if (!data.hasLabels) return;
   const classes = task.classesOf(logits);
@@ -59,9 +59,9 @@ export async function checkLabels(
       `${name} has labels for ${data.classes} classes, the student ${student} gives ${classes} logits`,
     );
   if (!data.readLabels) return;
-  for (const samples of evaluationBatches(data.length, chunk)) {
+  for (const samples of evaluationBatches(data.length, together ?? chunk)) {
     const labels = labelTensor(await data.readLabels(samples));
-    const shape = [samples.length, ...(varying ? logitsFor(labels, logits) : logits).slice(1)];
+    const shape = [samples.length, ...(together ? logitsFor(labels, logits) : logits).slice(1)];
     task.feeds(layout ? readLabels(labels, shape, layout, task) : labels, shape, { name, samples });
   }
 }

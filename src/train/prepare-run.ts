@@ -156,14 +156,16 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
   const steps = new StepsByShape(shapes, feedStudent, { compiled, front }, sample, taps);
   const varying = isVarying(data.inputs, sample.inputs);
   const { source } = student.own;
-  await checkLabels(labels, data, "the data", source, compiled.logitsShape, varying);
+  const together = varying ? o.batch : undefined;
+  await checkLabels(labels, data, "the data", source, compiled.logitsShape, together);
   if (evaluation)
-    await checkLabels(labels, evaluation, "the evaluation data", source, compiled.logitsShape, varying);
+    await checkLabels(labels, evaluation, "the evaluation data", source, compiled.logitsShape, together);
 
   const keeps = taught.teacher !== undefined && o.teacherCache !== "off" && !varying;
-  const same = !keeps || !asksAgain(o, options.teacherOutputs !== undefined) || (await repeats(data));
+  const same =
+    !keeps || !asksAgain(o, options.teacherOutputs !== undefined) || (await repeats(data, o.batch));
   if (!same) refuseToKeep(o.teacherCache);
-  const figures = !taught.teacher || !evaluation || (await repeats(evaluation));
+  const figures = !taught.teacher || !evaluation || (await repeats(evaluation, o.batch));
   const records = {
     student: { ...student.record, ...recordOf(reading) },
     teacher: taught.record && { ...taught.record, ...recordOf(taught.teacher?.reading) },

@@ -23,6 +23,8 @@ export const mostSteps = 32;
 const mostNumbers = 4e9;
 /** A batch is got ready while a step runs: both need theirs. */
 const fewestSteps = 3;
+/** So many shapes before it can be said that they do not come back. */
+const manyShapes = 9;
 
 /** What is known of a batch before its step is. */
 export interface ShapedBatch {
@@ -62,6 +64,8 @@ export class StepsByShape {
   /** Shapes that were compiled, and how often. */
   readonly #compiled = new Map<string, number>();
   #seconds = 0;
+  #batches = 0;
+  readonly #seen = new WeakSet<ShapedBatch>();
   #events: CompiledEvent[] = [];
   /** Observations set the types of the student's values: one at a time. */
   #busy: Promise<unknown> = Promise.resolve();
@@ -91,6 +95,8 @@ export class StepsByShape {
   /** The step for such a batch. What it gives may be released when others are asked for: ask again for each use. */
   async at(batch: ShapedBatch): Promise<ReadyStep> {
     const key = keyOf(batch);
+    if (!this.#seen.has(batch)) this.#batches++;
+    this.#seen.add(batch);
     if (key === this.#firstKey) return this.#own as ReadyStep;
     return (this.#use(key) ?? (await this.#alone(async () => this.#use(key) ?? this.#make(key, batch)))).step;
   }
@@ -133,8 +139,14 @@ export class StepsByShape {
     if (shapes === 1) return undefined;
     const again = [...this.#compiled.values()].reduce((n, times) => n + times - 1, 0);
     const twice = again > 0 ? `, ${again} times anew, because no more are kept at once` : "";
-    const advice = shapes > 8 ? "; samples padded to multiples of 8, say, have fewer shapes" : "";
+    const advice = shapes >= manyShapes ? "; samples padded to multiples of 8, say, have fewer shapes" : "";
     return `batches had ${shapes} shapes, each with a step of its own (compiled in ${this.#seconds.toFixed(1)} s${twice})${advice}`;
+  }
+
+  #advice(numbers: number): string {
+    const kept = Math.max(fewestSteps, Math.min(mostSteps, Math.floor(mostNumbers / Math.max(1, numbers))));
+    const each = this.#seconds / this.#compiled.size;
+    return `${this.#batches} batches had ${this.#compiled.size + 1} shapes: a step is compiled for nearly every batch (${each.toFixed(1)} s each), and about ${kept} are kept in memory; pad samples or resize images to a few sizes, and put samples of like size into one batch`;
   }
 
   async release(): Promise<void> {
@@ -173,12 +185,16 @@ export class StepsByShape {
     this.#seconds += seconds;
     const times = (this.#compiled.get(key) ?? 0) + 1;
     this.#compiled.set(key, times);
+    const shapes = this.#compiled.size + 1;
     this.#events.push({
       type: "compiled",
       inputs: Object.fromEntries(Object.entries(batch.feeds).map(([name, t]) => [name, t.dims])),
-      shapes: this.#compiled.size + 1,
+      shapes,
       again: times > 1,
       seconds,
+      ...(shapes === manyShapes &&
+        times === 1 &&
+        this.#batches < 1.5 * shapes && { advice: this.#advice(numbers) }),
     });
     return made;
   }

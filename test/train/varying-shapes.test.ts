@@ -264,6 +264,11 @@ describe("batches padded to their own longest sample", () => {
     const data = padded({ lengths: (i) => 1 + i, samples: 2 * mostSteps + 10, declared: [-1] });
     const events = await collect({ ...base, epochs: 2, data });
     expect(only(events, "compiled").some((e) => e.again)).toBe(true);
+    expect(only(events, "compiled").flatMap((e) => e.advice ?? [])).toEqual([
+      expect.stringMatching(
+        /^(9|1\d) batches had 9 shapes: a step is compiled for nearly every batch \([\d.]+ s each\), and about 32 are kept in memory; pad samples or resize images to a few sizes, and put samples of like size into one batch$/,
+      ),
+    ]);
     expect(only(events, "done")[0]!.notes.join()).toMatch(
       /^batches had \d+ shapes, each with a step of its own \(compiled in [\d.]+ s, \d+ times anew, because no more are kept at once\); samples padded to multiples of 8, say, have fewer shapes$/,
     );
