@@ -31,7 +31,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 from reference import batch_norms, gradients, match, training_gradients
-from zoo import ARCHITECTURES, CALIBRATED, SOURCES
+from zoo import ARCHITECTURES, CALIBRATED, OLDEST_OPSET, SOURCES
 
 EXPORTERS = ("torchscript", "unfolded", "dynamo", "dynamo23")
 OPSET = {"dynamo": {}, "dynamo23": {"opset_version": 23}}
@@ -70,7 +70,7 @@ def calibrate(model, inputs):
         model(*inputs.values())
 
 
-def export(model, inputs, path, exporter):
+def export(model, inputs, path, exporter, oldest):
     """Writes the model, with a dynamic batch where the exporter can; says whether it could."""
     names, args = list(inputs), tuple(inputs.values())
     common = dict(input_names=names, output_names=["output"], verbose=False)
@@ -84,7 +84,7 @@ def export(model, inputs, path, exporter):
             else:
                 unfolded = exporter == "unfolded"
                 torch.onnx.export(
-                    model, args, str(path), dynamo=False, opset_version=14 if unfolded else 17,
+                    model, args, str(path), dynamo=False, opset_version=max(14 if unfolded else 17, oldest),
                     do_constant_folding=not unfolded,
                     training=torch.onnx.TrainingMode.PRESERVE if unfolded else torch.onnx.TrainingMode.EVAL,
                     dynamic_axes={k: {0: "batch"} for k in [*names, "output"]} if dynamic else None, **common,
@@ -173,7 +173,7 @@ def export_one(name, small, out):
         path = out / f"{name}.{exporter}.onnx"
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # a failing exporter prints its whole graph
-                dynamic = export(model, inputs, path, exporter)
+                dynamic = export(model, inputs, path, exporter, OLDEST_OPSET.get(name, 0))
             proto = tidy(path)
             if exporter == "dynamo23" and "dynamo" in protos and op_types(proto) <= op_types(protos["dynamo"][0]):
                 path.unlink()  # the same model under another number

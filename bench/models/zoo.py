@@ -112,6 +112,8 @@ class Recurrent(nn.Module):
 
 
 ARCHITECTURES, SOURCES = {}, {}
+# The first opset that can say what they hold, where the exporters' usual one cannot.
+OLDEST_OPSET = {"spectrogram": 17, "spatial-transformer": 20}
 # Without running statistics of the data their outputs are in the thousands, and PyTorch's float32 gradients off by 1e-2.
 CALIBRATED = {"condconv", "regnet-z", "dla"}
 
@@ -474,3 +476,115 @@ def regnet_z(small):
         num_features=16, act_layer="silu",
     )
     return module.RegNet(cfg, num_classes=5), images(48)
+
+
+@architecture("transformers `FNetForSequenceClassification`")
+def fnet(small):
+    size = dict(hidden_size=64, num_hidden_layers=2, intermediate_size=128, vocab_size=500)
+    if small:
+        size = dict(hidden_size=8, num_hidden_layers=1, intermediate_size=12, vocab_size=30)
+    cfg = hf.FNetConfig(**size, pad_token_id=0, num_labels=5, max_position_embeddings=32, tpu_short_seq_length=32)
+    model = hf.FNetForSequenceClassification(cfg)
+    inputs = tokens(cfg.vocab_size, 6 if small else 24, mask=False)
+    return PickedWithoutMask(model), inputs
+
+
+class PickedWithoutMask(nn.Module):
+    """Logits of a transformers model that takes no mask."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids):
+        return self.model(input_ids=input_ids).logits
+
+
+class SpectralConvolution(nn.Module):
+    """Li et al. 2021, Fourier Neural Operator: the lowest modes are mixed between channels, the others left out."""
+
+    def __init__(self, width, modes):
+        super().__init__()
+        self.modes = modes
+        self.weight = nn.Parameter(torch.randn(width, width, 2 * modes, modes, 2) / width)
+
+    def forward(self, x):
+        height, across = x.shape[-2:]
+        m = self.modes
+        low = torch.view_as_real(torch.fft.rfft2(x))[..., :m, :]
+        low = torch.cat([low[..., :m, :, :], low[..., height - m :, :, :]], 2)
+        (a, b), (c, d) = low.unbind(-1), self.weight.unbind(-1)
+        mix = "bihw,iohw->bohw"
+        real = torch.einsum(mix, a, c) - torch.einsum(mix, b, d)
+        imaginary = torch.einsum(mix, a, d) + torch.einsum(mix, b, c)
+        mixed = torch.stack([real, imaginary], -1)
+        middle = torch.zeros(*mixed.shape[:2], height - 2 * m, m, 2, dtype=x.dtype)
+        spectrum = torch.cat([mixed[..., :m, :, :], middle, mixed[..., m:, :, :]], 2)
+        spectrum = nn.functional.pad(spectrum, (0, 0, 0, across // 2 + 1 - m))
+        return torch.fft.irfft2(torch.view_as_complex(spectrum), s=(height, across))
+
+
+class FourierOperator(nn.Module):
+    def __init__(self, width, modes, depth):
+        super().__init__()
+        self.lift = nn.Conv2d(3, width, 1)
+        self.spectral = nn.ModuleList(SpectralConvolution(width, modes) for _ in range(depth))
+        self.local = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(depth))
+        self.project = nn.Conv2d(width, 1, 1)
+
+    def forward(self, images):
+        x = self.lift(images)
+        for spectral, local in zip(self.spectral, self.local):
+            x = nn.functional.gelu(spectral(x) + local(x))
+        return self.project(x)
+
+
+@architecture("Fourier neural operator, 2 axes")
+def fno(small):
+    return FourierOperator(4, 2, 1) if small else FourierOperator(32, 8, 4), images(8 if small else 32)
+
+
+class Spectrogram(nn.Module):
+    """Sound: a learned filter, the log of a mel spectrogram with learned bands, convolutions."""
+
+    def __init__(self, frame, bands, width, classes):
+        super().__init__()
+        self.filter = nn.Conv1d(1, 1, 3, padding=1)
+        self.register_buffer("window", torch.hann_window(frame))
+        self.bands = nn.Linear(frame // 2 + 1, bands)
+        self.body = nn.Sequential(nn.Conv1d(bands, width, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+        self.head = nn.Linear(width, classes)
+        self.frame = frame
+
+    def forward(self, sound):
+        x = self.filter(sound[:, None])[:, 0]
+        s = torch.stft(x, self.frame, self.frame // 4, window=self.window, center=False, return_complex=False)
+        power = s.square().sum(-1).transpose(1, 2)
+        return self.head(self.body(torch.log(self.bands(power).exp() + 0.1).transpose(1, 2)))
+
+
+@architecture("STFT front end behind a learned filter")
+def spectrogram(small):
+    frame, samples = (12, 60) if small else (400, 4000)
+    sound = OrderedDict(sound=torch.randn(BATCH, samples).mul(2).round().div(8))
+    return Spectrogram(frame, 4 if small else 40, 6 if small else 64, 5), sound
+
+
+class SpatialTransformer(nn.Module):
+    """Jaderberg et al. 2015: a small network says where the classifier looks."""
+
+    def __init__(self, width, classes):
+        super().__init__()
+        self.where = nn.Sequential(nn.Conv2d(3, width, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 6))
+        self.body = nn.Sequential(nn.Conv2d(3, width, 3, 2), nn.ReLU())
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, images):
+        theta = self.where(images).reshape(-1, 2, 3)
+        grid = nn.functional.affine_grid(theta, images.shape, align_corners=False)
+        return self.head(self.body(nn.functional.grid_sample(images, grid, align_corners=False)).mean((2, 3)))
+
+
+@architecture("spatial transformer: `affine_grid`, `grid_sample`")
+def spatial_transformer(small):
+    return SpatialTransformer(4 if small else 32, 5), images(10 if small else 64)
