@@ -201,6 +201,11 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
     { ...(row.flags as RunFlags), seed, ...(o.monitor && { monitor: o.monitor }) },
     () => o.data.of(row),
   );
+  if (opened.options.projectOutputs)
+    throw new DistillError(
+      "E_OPTION",
+      `--row '${row.name}': --project-outputs leaves a student whose outputs cannot be measured against the teacher's on test data; try such students with train`,
+    );
   const { test } = await o.data.of(row);
   const begun = existsSync(join(folder, "run.json"));
   const { done } = await followRun(

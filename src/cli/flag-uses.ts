@@ -15,6 +15,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   teacher: "teacher",
   teacherLogits: "teacher",
   classMap: "teacher",
+  projectOutputs: "teacher",
   studentGives: "training",
   teacherGives: "teacher",
   classAxis: "training",

@@ -79,6 +79,7 @@ export async function openRun(
     averageWeights: flags.averageWeights,
     patience: flags.patience,
     minDelta: flags.minDelta,
+    projectOutputs: flags.projectOutputs,
     classMap: flags.classMap === undefined ? undefined : readClassMap(flags.classMap),
     classWeights: flags.classWeights === undefined ? undefined : readClassWeights(flags.classWeights),
     noDecay: noDecayOf(flags),

@@ -25,6 +25,7 @@ export interface StrategyFlags extends TaskFlags {
   teacher?: string;
   teacherLogits?: string;
   classMap?: string;
+  projectOutputs?: boolean;
   loss?: string;
   strategy?: string;
   tap?: string[];

@@ -79,6 +79,10 @@ export function addTrainingOptions(command: Command): void {
         'the teacher\'s class of each of the student\'s, counted from 0, where they are not the same: 2,0 or with several taken together 2,0+4, or a file of them: JSON, [2, [0, 4]], one a line, or by names, {"teacher": [...], "student": [...]}',
       ),
     )
+    .option(
+      "--project-outputs",
+      "compare outputs of another width (embeddings, task regression) through a learned linear projection of the student's, which is left out of student.onnx",
+    )
     .addOption(fixOption("--fix", "an input of either model that is one value for all samples"))
     .addOption(fixOption("--student-fix", "the student's alone"))
     .addOption(fixOption("--teacher-fix", "the teacher's alone"));

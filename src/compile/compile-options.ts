@@ -43,6 +43,8 @@ export interface CompileOptions extends GroupOptions {
    * true: distributions, like the logits.
    */
   readonly labels: boolean | ((logits: Shape) => Readonly<Record<string, TensorType>>);
+  /** A learned map of the student's outputs to rows of that width, which the loss compares with the teacher's. */
+  readonly outputs?: { readonly width: number; readonly projection: Projection } | undefined;
   readonly taps: readonly CompileTap[];
   readonly loss: LossEmission;
   readonly optimizer: Optimizer;

@@ -9,7 +9,7 @@ import { type Graph, type Node, typeOf, type Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { newBuilder } from "../ops/index.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { type OutputReading, readRows } from "../tasks/index.ts";
+import type { OutputReading } from "../tasks/index.ts";
 import { Auxiliary, type AuxiliaryPack } from "./auxiliary.ts";
 import { blockConvolutions } from "./block-convolutions.ts";
 import type { CompileOptions } from "./compile-options.ts";
@@ -60,6 +60,8 @@ export interface CompiledStep {
   /** Shape of the student's logits in the task's form, and how its output is read. */
   readonly logitsShape: Shape;
   readonly reading: OutputReading;
+  /** Of the teacher's logits: the same, unless outputs are projected. */
+  readonly comparedShape: Shape;
   /** Constants that may be weights but are not trained, because the loss does not move them; and where the gradient ends. */
   readonly unmoved: ReadonlyMap<string, Node | undefined>;
   /** Every float constant that the loss depends on: trained, fixed or statistics, and why. */
@@ -132,6 +134,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     front: plan.front,
     logitsShape: plan.logitsShape,
     reading: plan.reading,
+    comparedShape: plan.comparedShape,
     unmoved,
     constants: plan.roles.entries,
     initial: firstState(plan, trained, [...parameters, ...variables], averaged),
@@ -171,8 +174,8 @@ function applyAlone(
 }
 
 function forwardAlone(b: Builder, plan: StepPlan): Builder {
-  const { logits, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
-  addOutput(b, names.forwardLogits, readRows(b, logits, plan.reading, plan.task));
+  const { rows, taps } = emitStudent(b, plan, new Auxiliary(b, names.state));
+  addOutput(b, names.forwardLogits, rows);
   for (const t of taps) addOutput(b, names.forwardTap(t.name), t.value);
   return b;
 }

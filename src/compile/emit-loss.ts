@@ -5,7 +5,7 @@ import { typeOf, type Value } from "../graph/graph.ts";
 import { oneHotRows, type TapPair } from "../losses/terms.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { Progress } from "../strategies/index.ts";
-import { readRows, rowsOf, rowsShape } from "../tasks/index.ts";
+import { rowsOf, rowsShape } from "../tasks/index.ts";
 import { Auxiliary } from "./auxiliary.ts";
 import { emitStudent } from "./emit-student.ts";
 import type { StepPlan } from "./plan-step.ts";
@@ -23,11 +23,12 @@ export interface ScheduledFactor {
 export function emitLoss(b: Builder, plan: StepPlan) {
   const { o } = plan;
   const likeLogits: TensorType = { dtype: typeOf(plan.logits).dtype, dims: plan.logitsShape };
-  const teacherLogits = o.teacherLogits ? b.graph.addInput(names.teacherLogits, likeLogits) : undefined;
+  const compared: TensorType = { ...likeLogits, dims: plan.comparedShape };
+  const teacherLogits = o.teacherLogits ? b.graph.addInput(names.teacherLogits, compared) : undefined;
   const fed = labelInputs(b, labelTypes(plan, likeLogits), plan.logitsShape);
   const teacherTaps = o.taps.map((t) => b.graph.addInput(names.teacherTap(t.name), t.teacher));
   const auxiliary = new Auxiliary(b, names.state);
-  const { logits, taps: studentTaps, ...student } = emitStudent(b, plan, auxiliary);
+  const { rows, taps: studentTaps, ...student } = emitStudent(b, plan, auxiliary);
   const taps: TapPair[] = studentTaps.map((t, i) => ({
     name: t.name,
     student: t.value,
@@ -44,7 +45,7 @@ export function emitLoss(b: Builder, plan: StepPlan) {
   const terms = o.loss.emit({
     b,
     state: auxiliary,
-    studentLogits: readRows(b, logits, plan.reading, plan.task),
+    studentLogits: rows,
     teacherLogits: teacherLogits && rowsOf(b, teacherLogits),
     rowWeights: fed.rowWeights,
     labelIndices: fed.labelIndices,

@@ -2,10 +2,11 @@
 // inputs, and what BatchNormalization has seen goes into the next statistics.
 import type { TensorType } from "../base/tensor.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
-import { project } from "../losses/projection.ts";
+import { project, projectOutputs } from "../losses/projection.ts";
 import type { Builder } from "../ops/builder.ts";
 import type { EmitHooks } from "../ops/define.ts";
 import { emitForm } from "../taps/emit-form.ts";
+import { readRows } from "../tasks/index.ts";
 import type { Auxiliary } from "./auxiliary.ts";
 import { neuronsOf } from "./check-taps.ts";
 import type { StepPlan } from "./plan-step.ts";
@@ -19,7 +20,7 @@ export interface DropoutMask {
   readonly ratio: number;
 }
 
-/** The student's forward pass on state inputs, its taps as the loss sees them. */
+/** The student's forward pass on state inputs: rows of logits, and its taps as the loss sees them. */
 export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
   const { o } = plan;
   const given = new Map<Value, Value>();
@@ -73,5 +74,7 @@ export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
       value: t.project ? project(b, auxiliary, t.name, value, width, t.project) : value,
     };
   });
-  return { logits: values.get(plan.logits) as Value, taps, weights, views, nextStatistics, masks, values };
+  const own = readRows(b, values.get(plan.logits) as Value, plan.reading, plan.task);
+  const rows = o.outputs ? projectOutputs(b, auxiliary, own, o.outputs.width, o.outputs.projection) : own;
+  return { rows, taps, weights, views, nextStatistics, masks, values };
 }

@@ -10,6 +10,7 @@ import {
   findLayout,
   type OutputReading,
   readShape,
+  rowsShape,
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
@@ -30,6 +31,8 @@ interface Wanted {
   readonly reading: OutputReading;
   /** In the task's form. */
   readonly logitsShape: Shape;
+  /** Of the teacher's logits, which is another where outputs are projected. */
+  readonly comparedShape: Shape;
   readonly tapValues: readonly Value[];
   readonly settings: (weight: Value) => PackSettings;
   /** What is computed before the step, and fed to it. */
@@ -77,7 +80,8 @@ export function planStep(o: CompileOptions): StepPlan {
   });
   checkPath(o.student, opTable, pathTo(o.student, values, either(o.known, front)), roles.trained);
   const settings = settingsOf(o.student, opTable, path, roles.trained, o);
-  const wanted = { o, settings, task, logits, reading, logitsShape, tapValues, front };
+  const comparedShape = o.outputs ? [rowsShape(logitsShape)[0], o.outputs.width] : logitsShape;
+  const wanted = { o, settings, task, logits, reading, logitsShape, comparedShape, tapValues, front };
   return withRoles(wanted, roles);
 }
 

@@ -10,6 +10,24 @@ import type { Builder } from "../ops/builder.ts";
 import type { Projection } from "./projection-options.ts";
 import type { LossState } from "./terms.ts";
 
+/** The projection of a student's outputs stands beside those of taps, under a name that no value has. */
+const ofOutputs = "(outputs)";
+export const outputProjection = {
+  weight: `projection/${ofOutputs}/weight`,
+  bias: `projection/${ofOutputs}/bias`,
+};
+
+/** {@link project} of rows of outputs [R, C]. */
+export function projectOutputs(
+  b: Builder,
+  state: LossState,
+  rows: Value,
+  width: number,
+  o: Projection,
+): Value {
+  return project(b, state, ofOutputs, rows, width, o);
+}
+
 /**
  * y = W·x + c at every sample: x `[N, C]`, `[N, T, C]` or `[N, C, …]` gives the same shape with `width` in place of C;
  * W `[width, C]` and c `[width]` are parameters of the loss named after the tap. On maps this is a 1×1 convolution.

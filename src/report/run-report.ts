@@ -41,6 +41,8 @@ export interface ReportedModel {
   readonly logits?: string | undefined;
   /** Of a teacher whose classes are others than the data's. */
   readonly classMap?: ClassMap;
+  /** Its outputs are of another width than the teacher's, and not compared with them. */
+  readonly ownWidth?: boolean;
   /** What was said of how its output is read. */
   readonly asked?: AskedReading | undefined;
   /** Its inputs that are one value for all samples. */
@@ -104,7 +106,7 @@ export async function runReport(given: RunReportOptions): Promise<{ data: Report
       asked: m.asked,
       role: m.role,
       task: o.task,
-      teacher: m.role === "teacher" ? undefined : teacherSays,
+      teacher: m.role === "teacher" || m.ownWidth ? undefined : teacherSays,
     });
     if (m.role === "teacher") teacherSays = found.predictions;
     evaluations.set(m.label, found);

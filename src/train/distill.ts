@@ -9,6 +9,7 @@ import type { DistillEvent } from "./events.ts";
 import { loadStep } from "./load-step.ts";
 import { modelSize } from "./model-figures.ts";
 import type { DistillOptions } from "./options.ts";
+import { projectionOf } from "./output-projection.ts";
 import { type Held, type PreparedRun, prepareRun } from "./prepare-run.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 import { BatchAhead, readStepBatch, readStepBatches } from "./step-batch.ts";
@@ -129,7 +130,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       }
       divergence.checkState(step);
       if (step % stepsPerEpoch === 0 && options.evaluation)
-        yield await best.evaluate(exported(), step, taught?.predictions);
+        yield await best.evaluate(exported(), step, taught?.predictions, projectionOf(runner));
       const saved = save();
       if (saved) yield saved;
     }

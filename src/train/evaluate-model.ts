@@ -13,7 +13,7 @@ import {
   taskNamed,
 } from "../tasks/index.ts";
 import { heldAlike } from "./alike-inputs.ts";
-import type { ClassMap } from "./class-map.ts";
+import { type ClassMap, mapClasses } from "./class-map.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { fitInputs } from "./fit-inputs.ts";
 import { openRunner } from "./model-runner.ts";
@@ -34,6 +34,8 @@ export interface EvaluateModelOptions {
   readonly teacher?: Predictions | undefined;
   /** Of a teacher whose classes are others than the data's (option classMap of distill). */
   readonly classMap?: ClassMap | undefined;
+  /** What is measured in place of the outputs. */
+  readonly measured?: ((outputs: Tensor) => Tensor) | undefined;
   /** What is said of how the output is read; default: found from the first batch. */
   readonly asked?: AskedReading | undefined;
   /** Settled before. */
@@ -83,7 +85,7 @@ export async function evaluateModel(
         batch: fixedBatch ?? o.batch ?? 128,
         task,
         teacher: o.teacher,
-        classMap: o.classMap,
+        measured: o.measured ?? (o.classMap && ((t) => mapClasses(t, o.classMap as ClassMap))),
         reader,
         runner,
         ...(o.onProgress && { onProgress: o.onProgress }),

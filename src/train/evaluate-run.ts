@@ -1,5 +1,6 @@
 // Evaluations of a run: the teacher once, the student after each epoch, and which student was the best.
 import { DistillError } from "../base/errors.ts";
+import type { Tensor } from "../base/tensor.ts";
 import type { ExportedModel } from "../onnx/export-model.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { metricSpecs, type Predictions } from "../tasks/index.ts";
@@ -64,11 +65,12 @@ export class BestStudent {
     this.#loss = folder && checkpoint ? metricsAt(folder, this.step).loss : undefined;
   }
 
-  /** Evaluates the student as it would be written, and keeps it where it is the best, or the last. */
+  /** Evaluates the student as it would be written (by what `measured` makes of its outputs), and keeps it where it is the best, or the last. */
   async evaluate(
     { bytes, externalFiles }: ExportedModel,
     step: number,
     teacher: Predictions | undefined,
+    measured: ((outputs: Tensor) => Tensor) | undefined,
   ): Promise<EvaluationEvent> {
     const { options, o, runtime, student, compiled, schedule } = this.#run;
     const asWritten = readModel(bytes, {
@@ -87,6 +89,7 @@ export class BestStudent {
         asked: askedOf(o, "student"),
         reading: compiled.reading,
         teacher,
+        measured,
       },
     );
     const best = this.#isBetter(found.metrics, step);

@@ -12,7 +12,6 @@ import {
   type Task,
   taskNamed,
 } from "../tasks/index.ts";
-import { type ClassMap, mapClasses } from "./class-map.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { OutputReader } from "./output-reader.ts";
 
@@ -43,8 +42,8 @@ export async function evaluate(
     /** Default: classification. */
     readonly task?: Task | undefined;
     readonly teacher?: Predictions | undefined;
-    /** Of a teacher whose classes are others than the data's (option classMap of distill). */
-    readonly classMap?: ClassMap | undefined;
+    /** What is measured in place of the logits. */
+    readonly measured?: ((logits: Tensor) => Tensor) | undefined;
     /** How what `run` gives is read; default: logits, whose axes the first batch shows. */
     readonly reader?: OutputReader | undefined;
     /** What runs the model, where `run` does not take any number of samples at once. */
@@ -79,7 +78,7 @@ export async function evaluate(
       times.push((performance.now() - began) / samples.length);
     const shapes = runner && (() => runner.observe(inputs));
     const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again, shapes });
-    const logits = options.classMap ? mapClasses(own, options.classMap) : own;
+    const logits = options.measured?.(own) ?? own;
     const layout = readBefore ?? (reader.reading as OutputLayout);
     const rows = rowsOfTensor(logits);
     checkComparable(rows, samples);

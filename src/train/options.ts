@@ -18,6 +18,7 @@ import { resolveClassWeights } from "./class-weights.ts";
 import { earlyStop } from "./early-stop.ts";
 import { keptStudents } from "./kept-students.ts";
 import { type OutputOptions, resolveOutputs } from "./output-options.ts";
+import { resolveOutputProjection } from "./output-projection.ts";
 import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { partsOnTaps } from "./task-strategy.ts";
@@ -165,6 +166,13 @@ export interface DistillOptions extends OutputOptions {
   /** What the student's inputs are where the teacher's of that name are something else. Default: `fix`. */
   readonly studentFix?: Fix | undefined;
   readonly teacherFix?: Fix | undefined;
+  /**
+   * Of outputs that are numbers (task "regression": embeddings): a learned linear projection of the student's to as many as the
+   * teacher's, y = W·s + c, which the loss compares in their place; trained with the student, kept in checkpoints, left out of
+   * the exported student, which keeps its own width. Metrics against the teacher are taken through it. As the regressor of Romero
+   * et al., "FitNets", 2015. Default: none, widths must be equal.
+   */
+  readonly projectOutputs?: boolean | ProjectionOptions | undefined;
   /** Run folder; default: nothing is written. */
   readonly out?: string | undefined;
   /** Continue the run in `out`, to the bits of one that was not interrupted; with other `epochs`, also one that was finished. */
@@ -248,6 +256,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   studentLogits: true,
   teacherLogits: true,
   classMap: true,
+  projectOutputs: true,
   studentGives: true,
   teacherGives: true,
   classAxis: true,
@@ -358,6 +367,7 @@ export function resolveOptions(o: DistillOptions) {
     taskOptions,
     classWeights: resolveClassWeights(o.classWeights, task, o.data.hasLabels),
     ...resolveOutputs(o, task),
+    projectOutputs: resolveOutputProjection(o, task, seed),
     classMap: resolveClassMap(o.classMap, task, o.teacher !== undefined),
     learningRate: o.learningRate ?? defaults?.learningRate ?? 0,
     schedule: o.schedule ?? {},

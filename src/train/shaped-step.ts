@@ -102,6 +102,10 @@ export function compileAt(
     task: o.task,
     batch: o.batch,
     reading,
+    outputs:
+      o.projectOutputs && said
+        ? { width: rowsShape(said.logits.dims)[1], projection: o.projectOutputs }
+        : undefined,
     taps: taps.map((t) => ({
       name: t.name,
       student: t.student,
@@ -124,7 +128,7 @@ export function compileAt(
     target: o.target,
     convolutionBlock,
   });
-  checkSameLogits(o, student.own, compiled.logitsShape, said);
+  checkSameLogits(o, student.own, o.projectOutputs ? compiled.comparedShape : compiled.logitsShape, said);
   return compiled;
 }
 
@@ -140,7 +144,7 @@ function checkSameLogits(o: Resolved, student: Model, logits: Shape, said: Teach
       "E_SHAPE",
       o.classMap
         ? `classMap (--class-map) names a class of the teacher for each of ${told[1]} classes, the student ${student.source} has ${own[1]}`
-        : `the teacher gives ${told[1]} logits, the student ${student.source} gives ${own[1]}; ${o.task.outputs === "identity" ? "both need the same" : "both need the same, or --class-map (classMap), which says what class of the teacher each of the student's is"}`,
+        : `the teacher gives ${told[1]} logits, the student ${student.source} gives ${own[1]}; ${o.task.outputs === "identity" ? "both need the same, or --project-outputs (projectOutputs), a learned map of the student's" : "both need the same, or --class-map (classMap), which says what class of the teacher each of the student's is"}`,
     );
   throw new DistillError(
     "E_SHAPE",
