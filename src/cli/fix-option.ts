@@ -12,7 +12,7 @@ export interface FixFlags {
 export const fixOption = (flag = "--fix", what = "an input that is one value for all samples") =>
   option(
     `${flag} <name=value>`,
-    `${what}: a number, numbers with commas, zeros or ones (sr=16000, state=zeros); may be repeated`,
+    `${what}: a number, numbers with commas, zeros, ones or empty (sr=16000, state=zeros); * in the name for any characters; may be repeated`,
     several,
   );
 
@@ -33,7 +33,7 @@ function parseOne(text: string, flag: string): [string, FixedValue] {
 }
 
 function parseValue(text: string): FixedValue | undefined {
-  if (text === "zeros" || text === "ones") return text;
+  if (text === "zeros" || text === "ones" || text === "empty") return text;
   if (text === "true" || text === "false") return text === "true";
   const infinite: Readonly<Record<string, number>> = { inf: Infinity, "-inf": -Infinity };
   const values = text.split(",").map((t) => infinite[t.trim()] ?? (t.trim() === "" ? Number.NaN : Number(t)));

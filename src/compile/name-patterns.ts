@@ -8,6 +8,13 @@ export interface NamePattern {
   readonly specific: number;
 }
 
+/** Whether a name fits a pattern. */
+export function patternTest(pattern: string): (name: string) => boolean {
+  const parts = pattern.split("*").map((s) => s.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const regex = new RegExp(`^${parts.join(".*")}$`);
+  return (name) => regex.test(name);
+}
+
 /** @throws E_NAME, naming the option (`--freeze`), for a pattern that none of the names fits. */
 export function namePatterns(
   option: string,
@@ -17,8 +24,7 @@ export function namePatterns(
 ): NamePattern[] {
   return patterns.map((pattern) => {
     const parts = pattern.split("*");
-    const regex = new RegExp(`^${parts.map((s) => s.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`);
-    const test = (name: string): boolean => regex.test(name);
+    const test = patternTest(pattern);
     if (!names.some(test))
       throw new DistillError(
         "E_NAME",

@@ -3,15 +3,16 @@
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { isFloat, newArray, sizeOf, type Tensor, tensor, toNumbers } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
+import { patternTest } from "../compile/name-patterns.ts";
 import type { AddedNode } from "../onnx/edit-model.ts";
 import type { Model } from "../onnx/model.ts";
 
 /**
- * What an input is for all samples: one number for all its elements, its elements in order, or a tensor in the model's own
- * layout (with a batch of one).
+ * What an input is for all samples: one number for all its elements, its elements in order, a tensor in the model's own
+ * layout (with a batch of one), or "empty": nothing along the axes that are left open (keys and values of no tokens before).
  */
-export type FixedValue = "zeros" | "ones" | number | boolean | readonly number[] | Tensor;
-/** By the input's name. */
+export type FixedValue = "zeros" | "ones" | "empty" | number | boolean | readonly number[] | Tensor;
+/** By the input's name, or a pattern of names (`past_key_values.*`); an exact name counts before patterns, of these the first. */
 export type Fix = Readonly<Record<string, FixedValue>>;
 
 /** Elements that differ, one after another: each run of equal ones is a node. */
@@ -25,11 +26,18 @@ export function checkFixedNames(
 ): void {
   const names = models.flatMap((m) => m.inputs.map((i) => i.name));
   for (const name of Object.keys(fix))
-    if (!names.includes(name))
+    if (!names.some(patternTest(name)) && !names.includes(name))
       throw new DistillError(
         "E_NAME",
         `${flag} ${name}: ${models.map((m) => m.source).join(" and ")} ${models.length > 1 ? "have" : "has"} no input "${name}".${didYouMean(name, names)} Inputs: ${[...new Set(names)].join(", ") || "none"}`,
       );
+}
+
+/** What is said of an input. */
+export function fixedValueOf(fix: Fix, name: string): FixedValue | undefined {
+  if (Object.hasOwn(fix, name)) return fix[name];
+  const pattern = Object.keys(fix).find((key) => key.includes("*") && patternTest(key)(name));
+  return pattern === undefined ? undefined : fix[pattern];
 }
 
 /** What run.json keeps of it. */
@@ -81,8 +89,9 @@ export function nodesFor(
     );
   const given = numbersOf(value);
   const dims = dimsFor(input, axis, value, given.length, wrong);
-  if (given.length !== 1 && given.length !== sizeOf(dims))
-    throw wrong(`it takes ${sizeOf(dims)} numbers, got ${given.length}`);
+  const size = sizeOf(dims);
+  if (given.length !== 1 && given.length !== size)
+    throw wrong(`it takes ${size} numbers, got ${given.length}`);
   const hold = newArray(dtype === "string" ? "int8" : dtype, 1);
   if (dtype === "string" || dtype === "float16" || dtype === "bfloat16")
     if (dtype === "string" || given.some((v) => v !== 0)) throw wrong(`${dtype} is not supported here`);
@@ -97,7 +106,7 @@ export function nodesFor(
   let prefix = `${name}/fixed`;
   while ([...graph.values()].some((v) => v.name.startsWith(prefix))) prefix += "_";
   const made = new Maker(prefix);
-  const flat = runsOf(given);
+  const flat = runsOf(size === 0 ? [0] : given);
   if (flat.length > mostRuns)
     throw wrong(`more than ${mostRuns} different numbers; give it to the data set as an input`);
   const scalar = (v: number): Tensor => tensor(dtype as "float32", [v], [1]);
@@ -119,7 +128,7 @@ export function nodesFor(
 }
 
 function numbersOf(value: FixedValue): number[] {
-  if (value === "zeros") return [0];
+  if (value === "zeros" || value === "empty") return [0];
   if (value === "ones") return [1];
   if (typeof value === "boolean" || typeof value === "number") return [Number(value)];
   return "dtype" in (value as object) ? toNumbers(value as Tensor) : [...(value as readonly number[])];
@@ -140,10 +149,14 @@ function dimsFor(
     if (fits) return [...value.dims];
   }
   const open = one.flatMap((d, i) => (typeof d === "string" ? [i] : []));
+  if (value === "empty" && open.length === 0) throw wrong("no size of it is left open");
+  if (value === "empty") return one.map((d) => (typeof d === "string" ? 0 : d));
   if (open.length === 0) return one as number[];
   const rest = sizeOf(one.filter((d): d is number => typeof d === "number"));
   if (open.length > 1 || count < rest || count % rest !== 0 || typeof value !== "object")
-    throw wrong(`the size of its axis ${open[0]} is left open; give all its numbers, or a tensor`);
+    throw wrong(
+      `the size of its axis ${open[0]} is left open; give all its numbers, a tensor, or empty (nothing there)`,
+    );
   return one.map((d) => (typeof d === "string" ? count / rest : d));
 }
 

@@ -9,7 +9,7 @@ import { ints } from "../graph/graph.ts";
 import { type AddedNode, editInputs } from "../onnx/edit-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { batchAxesOf } from "../prepare/batch-axes.ts";
-import { describeFixed, type Fix, type FixedValue, nodesFor } from "../prepare/fixed-inputs.ts";
+import { describeFixed, type Fix, type FixedValue, fixedValueOf, nodesFor } from "../prepare/fixed-inputs.ts";
 import { beginsLayer } from "../prepare/initial-states.ts";
 import type { Alike } from "./alike-inputs.ts";
 import { pairInputs } from "./feeds.ts";
@@ -46,8 +46,8 @@ export async function fitInputs(
   const fixed = new Map<ValueInfo, FixedValue>();
   const moved = new Map<ValueInfo, number>();
   for (const input of model.inputs) {
-    if (!Object.hasOwn(fix, input.name)) continue;
-    const value = fix[input.name] as FixedValue;
+    const value = fixedValueOf(fix, input.name);
+    if (value === undefined) continue;
     fixed.set(input, value);
     notes.push(`${who} input "${input.name}" is ${describeFixed(value)} for all samples`);
   }

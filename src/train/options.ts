@@ -157,7 +157,7 @@ export interface DistillOptions extends OutputOptions {
   readonly classMap?: ClassMap | undefined;
   /**
    * Inputs of either model that are one value for all samples, by name: a number (for all elements), its elements in order,
-   * "zeros", "ones", or a tensor (of a batch of one): `{ sr: 16000, scales: [0.667, 1, 0.8], state: "zeros" }`. The delivered
+   * "zeros", "ones", "empty" (nothing along axes that are left open), or a tensor (of a batch of one): `{ sr: 16000, scales: [0.667, 1, 0.8], state: "zeros" }`. The delivered
    * student keeps them as inputs. Default: none, but for an input that has no batch and is the same for every sample of the
    * data set, and for one that is only a recurrent layer's first state and is not in the data set (zeros, which is what the
    * layer takes without it: ONNX, LSTM, GRU, RNN).

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
-import { Graph } from "../../src/graph/graph.ts";
+import { Graph, int, ints } from "../../src/graph/graph.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
@@ -196,6 +196,46 @@ it("fixed numbers are never trained, vectors of them neither", async () => {
     epochs: 1,
   });
   expect(only(events, "start")[0]).toMatchObject({ trained: 6 });
+});
+
+it("keys of no tokens before are empty, named by a pattern", async () => {
+  const graph = new Graph("decoder", [["", 17]]);
+  const [x, past] = [graph.addInput("x"), graph.addInput("past.0.key")];
+  const [all] = graph.addNode({
+    op: "Concat",
+    name: "/all",
+    inputs: [past, x],
+    outputs: ["all"],
+    attributes: { axis: int(1) },
+  }).outputs;
+  const [mean] = graph.addNode({
+    op: "ReduceMean",
+    name: "/mean",
+    inputs: [all],
+    outputs: ["mean"],
+    attributes: { axes: ints([1]), keepdims: int(0) },
+  }).outputs;
+  const w = graph.addConstant("w", randomTensor(1, [3, 2]));
+  graph.addOutput(
+    graph.addNode({ op: "MatMul", name: "/fc", inputs: [mean, w], outputs: ["y"] }).outputs[0]!,
+  );
+  const declared = [
+    { name: "x", dtype: "float32" as const, dims: ["n", "t", 3] },
+    { name: "past.0.key", dtype: "float32" as const, dims: ["n", "p", 3] },
+  ];
+  const student = readModel(writeGraph(graph, { declared }), { source: "decoder.onnx" });
+  const inputs = [{ ...randomTensor(2, [8, 4, 3]), name: "x" }];
+  const run = async (fix: Fix) => {
+    const set = arrayDataset({ inputs, labels: [0, 1, 0, 1, 0, 1, 0, 1] });
+    return only(await collect({ student, data: set, fix, batch: 8, epochs: 1 }), "step")[0]!.losses.loss;
+  };
+  const empty = await run({ "past.*": "empty" });
+  expect(await run({ "past.0.key": tensor("float32", [], [1, 0, 3]) })).toBe(empty);
+  // Means over one more row of zeros are 4/5 of those.
+  expect(await run({ "past.0.key": [0, 0, 0] })).not.toBe(empty);
+  await expect(run({ "past.*": "zeros" })).rejects.toThrow(
+    'decoder.onnx: input "past.0.key" float32 [n,p,3] cannot be zeros for all samples: the size of its axis 1 is left open; give all its numbers, a tensor, or empty (nothing there)',
+  );
 });
 
 describe("the axis of the samples", () => {
