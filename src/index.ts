@@ -64,5 +64,6 @@ export {
 } from "./train/evaluate-strategy.ts";
 export type { DistillEvent } from "./train/events.ts";
 export type { DistillOptions, Tap } from "./train/options.ts";
+export type { ParameterGroupOptions } from "./train/parameter-groups.ts";
 export { SharedTeacherOutputs, type SharedTeacherOutputsOptions } from "./train/shared-teacher-outputs.ts";
 export type { TeacherFunction, TeacherOutputs } from "./train/teacher.ts";

@@ -106,7 +106,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
   }
   const parameters = [...emitted.auxiliary.parameters.values()].map(({ pack }) => ({
     ...pack,
-    settings: auxiliarySettings(pack.tensors[0]?.dims ?? [], o),
+    ...auxiliarySettings(pack.tensors[0]?.dims ?? [], o),
   }));
   const variables = [...emitted.auxiliary.variables.values()].map((v) => v.pack);
   const trained = [...plan.weights, ...parameters];
@@ -126,7 +126,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
     statistics: plan.statistics,
     auxiliary: { parameters, variables },
     optimizer: o.optimizer,
-    rates: [...new Set(trained.map((p) => p.settings?.group))],
+    rates: [...new Set(trained.map((p) => p.group))],
     averageWeights: o.averageWeights,
     terms: emitted.terms,
     scheduled: emitted.scheduled,

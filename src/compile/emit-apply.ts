@@ -24,6 +24,18 @@ export function scalarInputs(b: Builder, optimizer: Optimizer): (group?: Paramet
   };
 }
 
+/** One number for all of a pack, or a vector of each element's; undefined: the optimizer's. */
+function decayOf(
+  b: Builder,
+  { weightDecay, tensors, size }: Pack,
+  otherwise: number,
+): number | Value | undefined {
+  if (typeof weightDecay !== "object") return weightDecay;
+  const each = new Float32Array(size);
+  for (const [i, t] of tensors.entries()) each.fill(weightDecay[i] ?? otherwise, t.offset, t.offset + t.size);
+  return b.constant({ dtype: "float32", dims: [size], data: each }, "weight-decay");
+}
+
 type Scalars = Readonly<Record<string, Value>>;
 
 /** Returns the next weights by the keys of their packs. */
@@ -52,8 +64,8 @@ export function emitApply(
         weight: weights.get(pack.key) as Value,
         gradient: factor ? b.mul(g, factor) : g,
         slots,
-        scalars: scalars(pack.settings?.group),
-        weightDecay: pack.settings?.weightDecay,
+        scalars: scalars(pack.group),
+        weightDecay: decayOf(b, pack, optimizer.weightDecay),
       });
       next.set(pack.key, updated.weight);
       addOutput(b, names.next(pack.key), updated.weight);

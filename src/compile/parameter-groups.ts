@@ -3,6 +3,7 @@ import { DistillError } from "../base/errors.ts";
 import type { Shape, Tensor } from "../base/tensor.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
+import { originalName } from "../onnx/model-origin.ts";
 import { type OpTable, tableKey } from "../ops/builder.ts";
 import { undecayedSlots } from "../ops/define.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -26,7 +27,7 @@ export interface GroupOptions {
 export const BY_ROLE = "auto";
 
 /** What an optimizer does otherwise than it is told in general. */
-export interface PackSettings {
+export interface WeightSettings {
   readonly group?: ParameterGroup;
   readonly weightDecay?: number;
 }
@@ -43,8 +44,10 @@ export function settingsOf(
   path: readonly Node[],
   trained: readonly Value[],
   { groups = [], noDecay = [], optimizer }: GroupOptions & { readonly optimizer: Optimizer },
-): (weight: Value) => PackSettings {
-  const names = trained.map((v) => v.name);
+): (weight: Value) => WeightSettings {
+  // A weight that the exporter had merged with others goes by the name of those too.
+  const namesOf = ({ name }: Value): string[] => [name, originalName(model, name)];
+  const names = trained.flatMap(namesOf);
   const everything = [...model.graph.constants.keys()].map((v) => v.name);
   const patterns = (option: string, texts: readonly string[]): NamePattern[] =>
     namePatterns(option, texts, everything, model.source).map((p) => {
@@ -65,16 +68,16 @@ export function settingsOf(
       "parameterGroups (--lr-for, --weight-decay-for)",
       those.map((g) => g.match),
     );
-    return (name: string): ParameterGroup | undefined => {
-      const found = fitting(all, [name]);
+    return (weight: Value): ParameterGroup | undefined => {
+      const found = fitting(all, namesOf(weight));
       return found && those[all.indexOf(found)];
     };
   };
   const [rated, decayed] = [saying((g) => g.rate !== undefined), saying((g) => g.weightDecay !== undefined)];
   return (weight) => {
-    const group = rated(weight.name);
-    const no = byRole?.(weight) || fitting(spared, [weight.name]) !== undefined;
-    const weightDecay = no ? 0 : decayed(weight.name)?.weightDecay;
+    const group = rated(weight);
+    const no = byRole?.(weight) || fitting(spared, namesOf(weight)) !== undefined;
+    const weightDecay = no ? 0 : decayed(weight)?.weightDecay;
     return {
       ...(group && { group }),
       ...(weightDecay !== optimizer.weightDecay && weightDecay !== undefined && { weightDecay }),
@@ -86,7 +89,7 @@ export function settingsOf(
 export function auxiliarySettings(
   dims: Shape,
   { noDecay = [], optimizer }: GroupOptions & { readonly optimizer: Optimizer },
-): PackSettings {
+): WeightSettings {
   const spared = noDecay.includes(BY_ROLE) && dims.length <= 1 && optimizer.weightDecay > 0;
   return spared ? { weightDecay: 0 } : {};
 }

@@ -18,7 +18,7 @@ import { checkPath } from "./check-path.ts";
 import { checkTap, valueNamed } from "./check-taps.ts";
 import type { CompileOptions } from "./compile-options.ts";
 import { type Front, frontOf } from "./front.ts";
-import { type PackSettings, settingsOf } from "./parameter-groups.ts";
+import { settingsOf, type WeightSettings } from "./parameter-groups.ts";
 import { describeQuantised, type Roles, rolesOf } from "./roles.ts";
 import { layOut, type Pack } from "./state.ts";
 import { pathTo } from "./student-forward.ts";
@@ -34,7 +34,7 @@ interface Wanted {
   /** Of the teacher's logits, which is another where outputs are projected. */
   readonly comparedShape: Shape;
   readonly tapValues: readonly Value[];
-  readonly settings: (weight: Value) => PackSettings;
+  readonly settings: (weight: Value) => WeightSettings;
   /** What is computed before the step, and fed to it. */
   readonly front: Front;
 }

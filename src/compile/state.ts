@@ -3,7 +3,7 @@
 import { sizeOf, type Tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
-import type { PackSettings } from "./parameter-groups.ts";
+import type { ParameterGroup, WeightSettings } from "./parameter-groups.ts";
 
 export interface PackedTensor {
   /** Name of the initialiser in the student's own graph. */
@@ -18,24 +18,28 @@ export interface Pack {
   readonly key: string;
   readonly tensors: readonly PackedTensor[];
   readonly size: number;
-  /** How its weights are trained otherwise than the rest. */
-  readonly settings?: PackSettings;
+  /** Whose learning rate its weights have; undefined: the run's. */
+  readonly group?: ParameterGroup;
+  /** Their weight decay, or that of each of its tensors; undefined: the optimizer's. */
+  readonly weightDecay?: number | readonly (number | undefined)[];
 }
 
-/** What is laid out: of weights whose `settings` differ, none share a vector. */
+/** What is laid out: of weights whose groups differ, none share a vector; whose decays differ, small ones do. */
 export interface Member {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly settings?: PackSettings;
+  readonly settings?: WeightSettings;
 }
 
 /** Above this many elements a tensor is a pack of its own: copying it in and out would cost more than a call's overhead. */
 const ownPackFrom = 1 << 18;
 
+/** Up to this many elements a pack holds weights of several decays, with a vector of them: less than another pack's calls cost. */
+const mixedUpTo = 1 << 20;
+
 export function layOut(kind: string, tensors: readonly Member[]): Pack[] {
   const packs: Pack[] = [];
   const add = (members: readonly Member[]): void => {
-    const settings = members[0]?.settings;
     let offset = 0;
     const packed = members.map(({ name, dims }) => {
       const size = sizeOf(dims);
@@ -43,11 +47,15 @@ export function layOut(kind: string, tensors: readonly Member[]): Pack[] {
       offset += size;
       return at;
     });
+    const decays = members.map((m) => m.settings?.weightDecay);
+    const weightDecay = decays.every((d) => d === decays[0]) ? decays[0] : decays;
+    const group = members[0]?.settings?.group;
     packs.push({
       key: `${kind}/${packs.length}`,
       tensors: packed,
       size: offset,
-      ...(settings && { settings }),
+      ...(group && { group }),
+      ...(weightDecay !== undefined && { weightDecay }),
     });
   };
   const small = tensors.filter((t) => sizeOf(t.dims) < ownPackFrom);
@@ -57,16 +65,21 @@ export function layOut(kind: string, tensors: readonly Member[]): Pack[] {
 }
 
 function bySettings(tensors: readonly Member[]): Member[][] {
-  const found: Member[][] = [];
-  for (const t of tensors) {
-    const { group, weightDecay } = t.settings ?? {};
-    const alike = found.find(
-      ([first]) => first?.settings?.group === group && first?.settings?.weightDecay === weightDecay,
-    );
-    if (alike) alike.push(t);
-    else found.push([t]);
-  }
-  return found;
+  const size = (members: readonly Member[]): number => members.reduce((n, t) => n + sizeOf(t.dims), 0);
+  return alike(tensors, "group").flatMap((members) =>
+    size(members) <= mixedUpTo ? [members] : alike(members, "weightDecay"),
+  );
+}
+
+/** Those with the same setting together, in order. */
+function alike(tensors: readonly Member[], key: keyof WeightSettings): Member[][] {
+  const settings = [...new Set(tensors.map((t) => t.settings?.[key]))];
+  return settings.map((s) => tensors.filter((t) => t.settings?.[key] === s));
+}
+
+/** Weight decay of one of a pack's tensors; undefined: the optimizer's. */
+export function decayOf({ weightDecay, tensors }: Pack, tensor: PackedTensor): number | undefined {
+  return typeof weightDecay === "object" ? weightDecay[tensors.indexOf(tensor)] : weightDecay;
 }
 
 /** The tensors of a pack as views on its vector. */

@@ -47,7 +47,9 @@ export function adamW(options: AdamWOptions = {}): Optimizer {
       const [m, v] = slots as [typeof weight, typeof weight];
       const nextM = b.add(b.scale(m, beta1), b.scale(gradient, 1 - beta1));
       const nextV = b.add(b.scale(v, beta2), b.scale(b.square(gradient), 1 - beta2));
-      const decayed = own > 0 ? b.sub(weight, b.mul(weight, b.scale(scalars.lr!, own))) : weight;
+      const lr = scalars.lr as typeof weight;
+      const pull = () => (typeof own === "number" ? b.scale(lr, own) : b.mul(own, lr));
+      const decayed = own === 0 ? weight : b.sub(weight, b.mul(weight, pull()));
       const denominator = b.shift(b.mul(b.sqrt(nextV), scalars.secondCorrection!), epsilon);
       return {
         weight: b.sub(decayed, b.div(b.mul(nextM, scalars.stepSize!), denominator)),

@@ -11,8 +11,8 @@ export interface UpdateContext {
   readonly slots: readonly Value[];
   /** The step's scalars, each of shape []. */
   readonly scalars: Readonly<Record<string, Value>>;
-  /** λ for this weight in place of the optimizer's own; undefined: that. */
-  readonly weightDecay?: number | undefined;
+  /** λ for this weight, or for each of its elements, in place of the optimizer's own; undefined: that. */
+  readonly weightDecay?: number | Value | undefined;
 }
 
 export interface Updated {

@@ -32,7 +32,8 @@ export function sgd(options: SgdOptions = {}): Optimizer {
     scalarNames: ["lr"],
     scalars: (_step, lr) => ({ lr }),
     update: ({ b, weight, gradient, slots, scalars, weightDecay: own = weightDecay }) => {
-      const g = own > 0 ? b.add(gradient, b.scale(weight, own)) : gradient;
+      const pull = () => (typeof own === "number" ? b.scale(weight, own) : b.mul(weight, own));
+      const g = own === 0 ? gradient : b.add(gradient, pull());
       const [m] = slots;
       const next = m && b.add(b.scale(m, momentum), g);
       const direction = !next ? g : nesterov ? b.add(g, b.scale(next, momentum)) : next;

@@ -2,6 +2,7 @@
 import { checkKeys, DistillError } from "../base/errors.ts";
 import type { CompiledStep } from "../compile/compile-step.ts";
 import type { ParameterGroup } from "../compile/parameter-groups.ts";
+import { decayOf } from "../compile/state.ts";
 import { learningRateSchedule, type ScheduleOptions } from "../optim/schedules.ts";
 import type { Resolved } from "./options.ts";
 
@@ -91,15 +92,15 @@ export function groupNotes(
   { weights, optimizer }: Pick<CompiledStep, "weights" | "optimizer">,
   { noDecay, parameterGroups = [] }: Pick<Resolved, "noDecay" | "parameterGroups">,
 ): string[] {
-  const tensors = weights.flatMap((p) => p.tensors.map(({ name }) => ({ name, settings: p.settings })));
-  const spared = tensors.filter((t) => t.settings?.weightDecay === 0).length;
+  const tensors = weights.flatMap((p) => p.tensors.map((t) => ({ group: p.group, decay: decayOf(p, t) })));
+  const spared = tensors.filter((t) => t.decay === 0).length;
   const notes =
     noDecay && spared > 0
       ? [
           `weight decay ${optimizer.weightDecay} leaves alone ${spared} of ${tensors.length} weights${noDecay.includes("auto") ? " (biases, normalisations, other vectors; --no-decay none: it pulls at all)" : ""}`,
         ]
       : [];
-  const rated = (match: string): number => tensors.filter((t) => t.settings?.group?.match === match).length;
+  const rated = (match: string): number => tensors.filter((t) => t.group?.match === match).length;
   for (const { match, learningRate, learningRateFactor } of parameterGroups) {
     const rate =
       learningRate ?? (learningRateFactor !== undefined ? `${learningRateFactor} of the run's` : "");
