@@ -17,7 +17,7 @@ export function addEval(program: Command, run: RunBody): void {
     .argument("<model>", "the .onnx file to measure");
   addData(
     command,
-    "what to measure on: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels",
+    "what to measure on: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two files images,labels (IDX, .npy, .npz)",
   );
   command
     .addOption(option("--teacher <model>", "an .onnx file: how far both agree is measured, too"))
@@ -120,7 +120,7 @@ export function addSelectivity(program: Command, run: RunBody): void {
     .argument("[student]", "an .onnx file to compare with it");
   addData(
     command,
-    "what to respond to: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two IDX files images,labels; labels are used where there are any, otherwise the model's predictions",
+    "what to respond to: a folder with MNIST's file names (IDX, .gz or not), an .npz file, or two files images,labels (IDX, .npy, .npz); labels are used where there are any, otherwise the model's predictions",
   );
   command
     .addOption(

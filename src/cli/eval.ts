@@ -60,7 +60,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
   if (!dataset.hasLabels && !teacher)
     throw new DistillError(
       "E_DATA",
-      `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels`,
+      `${flags.data}: no labels, so nothing can be measured; give a --teacher to compare with, or data with labels${dataset.unlabelled === undefined ? "" : ` (${dataset.unlabelled})`}`,
     );
   const runtime = runtimeFor(flags.threads);
   const fix = parseFix(flags.fix);

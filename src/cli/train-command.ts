@@ -91,7 +91,7 @@ export function addTrainingOptions(command: Command): void {
 
   command.optionsGroup("Data:");
   for (const o of dataOptions(
-    "what to train on: a folder with MNIST's file names (IDX, .gz or not), an .npz file (x_train, y_train, ...; for several inputs <input>_train each), or two IDX files images,labels",
+    "what to train on: a folder with MNIST's file names (IDX, .gz or not) or x_train.npy, y_train.npy and the like, an .npz file (x_train, y_train, ...; for several inputs <input>_train each), or two files images,labels (IDX, .npy, .npz)",
   ))
     command.addOption(o);
   command

@@ -127,6 +127,7 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     length: chosen.length,
     inputs: dataset.inputs,
     hasLabels: dataset.hasLabels,
+    ...(dataset.unlabelled !== undefined && { unlabelled: dataset.unlabelled }),
     ...(dataset.classes !== undefined && { classes: dataset.classes }),
     ...(dataset.classNames && { classNames: dataset.classNames }),
     ...(dataset.readLabels && {

@@ -75,6 +75,8 @@ export interface Dataset {
   readonly length: number;
   readonly inputs: readonly DatasetInput[];
   readonly hasLabels: boolean;
+  /** Where files hold no labels: which arrays there are, as a sentence. Stands in messages. */
+  readonly unlabelled?: string;
   /** Number of classes, where the labels are class indices: 0 .. classes-1. */
   readonly classes?: number;
   readonly classNames?: readonly string[];

@@ -75,7 +75,13 @@ function unzip(
   }
 }
 
-function readNpy(file: Uint8Array, source: string): Tensor {
+/** NumPy's .npy: one array. */
+export function isNpy(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x93 && String.fromCharCode(...bytes.subarray(1, 6)) === "NUMPY";
+}
+
+/** One array in NumPy's .npy format. Errors as `readNpz`. */
+export function readNpy(file: Uint8Array, source: string): Tensor {
   let array: ReturnType<typeof parse>;
   try {
     const whole = file.byteLength === file.buffer.byteLength ? file : new Uint8Array(file);

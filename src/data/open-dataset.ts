@@ -1,16 +1,16 @@
 // Path -> Dataset, for Node. Finds and reads files; what is in them is told by their first bytes, in the files beside
 // this one. The only file of this room that browsers can't load.
 import { readdir, readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { checkKeys, DistillError } from "../base/errors.ts";
+import { readArrayFile } from "./array-file.ts";
+import { type ArrayRole, partOf, roleOf } from "./array-names.ts";
 import type { Dataset } from "./dataset.ts";
-import { isGzip } from "./gunzip.ts";
-import { isIdx } from "./idx.ts";
-import { idxDataset } from "./idx-dataset.ts";
 import type { ScalingOptions } from "./image-dataset.ts";
-import type { ClassOptions } from "./labels.ts";
-import { isZip } from "./npz.ts";
-import { npzDataset, type Split } from "./npz-dataset.ts";
+import { joinInputs } from "./join-inputs.ts";
+import { type ClassOptions, readLabels } from "./labels.ts";
+import { isZip, npzNames } from "./npz.ts";
+import { inputDataset, npzDataset, type Split } from "./npz-dataset.ts";
 
 export interface OpenDatasetOptions extends ScalingOptions, ClassOptions {
   /** Which part; default: "train" where there are parts, otherwise all of it. */
@@ -21,9 +21,10 @@ export interface OpenDatasetOptions extends ScalingOptions, ClassOptions {
  * Opens a data set on disk:
  *
  * - a folder with MNIST's file names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`,
- *   `t10k-labels-idx1-ubyte`, each also with `.gz`, or with a dot before `idx`;
- * - `images,labels`: two IDX files separated by a comma;
- * - one IDX file: images without labels;
+ *   `t10k-labels-idx1-ubyte`, each also with `.gz`, or with a dot before `idx`; or with other names that say as much
+ *   (`x_train.npy` and `y_train.npy`, `kmnist-test-imgs.npz`; `roleOf`), or `train.npz` and `test.npz`;
+ * - `images,labels`: two files of one array each (IDX, `.npy`, `.npz`), separated by a comma;
+ * - one IDX or `.npy` file: its labels are those of the file beside it that is named for them, if there is one;
  * - an `.npz` file (see `npzDataset`).
  *
  * A file `classes.txt` beside the data, one class name a line, is used where `classNames` is not given. Nothing there,
@@ -44,23 +45,27 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
   if (kind === "nothing" && parts.length !== 2)
     throw new DistillError(
       "E_FILE",
-      `${path}: no such file or folder; expected a folder with ${fileNames("train", "images")[0]}[.gz] and its kin, an .npz file, or two IDX files "images,labels"`,
+      `${path}: no such file or folder; expected a folder with ${fileNames("train", "images")[0]}[.gz] and its kin, an .npz file, or two files "images,labels" (IDX, .npy or .npz)`,
     );
-  const [first, second] = kind === "nothing" ? parts.map((part) => part.trim()) : [path];
-  const named = await withClassNames(dirname(first!), rest);
-  const bytes = await readBytes(first!);
-  if (second === undefined && isZip(bytes))
-    return npzDataset(bytes, { ...named, source: path, ...(split && { split }) });
-  if (!isIdx(bytes) && !isGzip(bytes))
-    throw new DistillError("E_FILE", `${first}: neither an IDX file (gzipped or not) nor an .npz file`);
-  if (split === "test" && second === undefined)
-    throw new DistillError("E_FILE", `${path}: a single IDX file has no test part; give the folder it is in`);
-  const labels = second === undefined ? undefined : await readBytes(second);
-  return idxDataset(bytes, labels, {
-    ...named,
-    imagesSource: first!,
-    ...(second !== undefined && { labelsSource: second }),
-  });
+  if (kind === "nothing") {
+    const [images, labels] = parts.map((part) => part.trim()) as [string, string];
+    return openPair(images, labels, rest);
+  }
+  const bytes = await readBytes(path);
+  if (isZip(bytes))
+    return npzDataset(bytes, {
+      ...(await withClassNames(dirname(path), rest)),
+      source: path,
+      ...(split && { split }),
+    });
+  const role = roleOf(basename(path));
+  if (split === "test" && role?.part !== "test")
+    throw new DistillError(
+      "E_FILE",
+      `${path}: a file of one array has no test part; give the folder it is in, or the files of the test part`,
+    );
+  const labels = role && belonging(await readdir(dirname(path)), role).labels;
+  return openFiles(dirname(path), basename(path), labels, rest, bytes);
 }
 
 async function openFolder(
@@ -71,24 +76,111 @@ async function openFolder(
   const present = await readdir(folder);
   const find = (what: "images" | "labels") => fileNames(split, what).find((name) => present.includes(name));
   const images = find("images");
-  if (images === undefined) {
-    const files = present.sort().slice(0, 8).join(", ");
-    throw new DistillError(
-      "E_FILE",
-      `${folder}: no ${split} images: looked for ${fileNames(split, "images").join(", ")}; the folder holds ${files || "nothing"}${present.length > 8 ? ", …" : ""}`,
-    );
+  if (images !== undefined) return openFiles(folder, images, find("labels"), options);
+  for (const part of split === "train" ? (["train", "all"] as const) : (["test"] as const)) {
+    const [first, ...others] = samplesOf(present, part);
+    if (first !== undefined && others.length > 0)
+      throw new DistillError(
+        "E_FILE",
+        `${folder}: any of ${[first, ...others].join(", ")} may be the ${split} images; say which, and their labels: "images,labels"`,
+      );
+    if (first !== undefined) return openFiles(folder, first, labelsBeside(present, first), options);
   }
-  const labels = find("labels");
-  const named = await withClassNames(folder, options);
-  return idxDataset(
-    await readBytes(join(folder, images)),
-    labels === undefined ? undefined : await readBytes(join(folder, labels)),
-    {
-      ...named,
-      imagesSource: join(folder, images),
-      ...(labels !== undefined && { labelsSource: join(folder, labels) }),
-    },
+  const archives = present.filter((name) => name.endsWith(".npz"));
+  const archive =
+    archives.find((name) => partOf(name) === split) ?? (archives.length === 1 ? archives[0] : undefined);
+  if (archive !== undefined)
+    return openArchive(join(folder, archive), partOf(archive) === split, split, options);
+  const files = present.sort().slice(0, 8).join(", ");
+  throw new DistillError(
+    "E_FILE",
+    `${folder}: no ${split} images: looked for ${fileNames(split, "images").join(", ")}, or one named like ${split === "train" ? "x_train.npy" : "x_test.npy"}; the folder holds ${files || "nothing"}${present.length > 8 ? ", …" : ""}`,
   );
+}
+
+/** An archive that is named for a part may hold that part alone, without saying so again. */
+async function openArchive(
+  path: string,
+  isPart: boolean,
+  split: Split,
+  options: ScalingOptions & ClassOptions,
+): Promise<Dataset> {
+  const bytes = await readBytes(path);
+  const named = await withClassNames(dirname(path), options);
+  const says = npzNames(bytes, path).some((name) => /train|test/i.test(name));
+  return npzDataset(bytes, { ...named, source: path, ...((says || !isPart) && { split }) });
+}
+
+const isArrayFile = (name: string): boolean => /\.(npy|npz)$|\.gz$|ubyte$|idx\d/i.test(name);
+
+/** Files that hold the samples of a part; those that have labels beside them, where some have. */
+function samplesOf(present: readonly string[], part: Split | "all"): string[] {
+  const found = present.filter((name) => {
+    const role = isArrayFile(name) ? roleOf(name) : undefined;
+    return role?.kind === "samples" && role.part === part;
+  });
+  const labelled = found.filter((name) => labelsBeside(present, name) !== undefined);
+  return labelled.length > 0 ? labelled : found;
+}
+
+/** The files of a part that say as much as `role` beside that. */
+function belonging(present: readonly string[], { part, rest }: ArrayRole) {
+  const find = (kind: ArrayRole["kind"]): string | undefined => {
+    const found = present.filter((name) => {
+      const r = isArrayFile(name) ? roleOf(name) : undefined;
+      return r?.kind === kind && r.part === part && r.rest === rest;
+    });
+    return found.length === 1 ? found[0] : undefined;
+  };
+  return { images: find("samples"), labels: find("labels") };
+}
+
+function labelsBeside(present: readonly string[], images: string): string | undefined {
+  const role = roleOf(images);
+  return role && belonging(present, role).labels;
+}
+
+async function openFiles(
+  folder: string,
+  images: string,
+  labels: string | undefined,
+  options: ScalingOptions & ClassOptions,
+  bytes?: Uint8Array,
+): Promise<Dataset> {
+  const path = join(folder, images);
+  if (labels !== undefined) return openPair(path, join(folder, labels), options, bytes);
+  const data = await arrays(path, undefined, options, bytes ?? (await readBytes(path)));
+  return {
+    ...data,
+    unlabelled: `${path} holds images alone, and no file beside it is named for their labels; give both: "images,labels"`,
+  };
+}
+
+async function openPair(
+  images: string,
+  labels: string,
+  options: ScalingOptions & ClassOptions,
+  bytes?: Uint8Array,
+): Promise<Dataset> {
+  return arrays(images, labels, options, bytes ?? (await readBytes(images)));
+}
+
+async function arrays(
+  images: string,
+  labels: string | undefined,
+  options: ScalingOptions & ClassOptions,
+  bytes: Uint8Array,
+): Promise<Dataset> {
+  const { mean, std, layout, ...classes } = await withClassNames(dirname(images), options);
+  const tensor = await readArrayFile(bytes, images);
+  const known =
+    labels === undefined
+      ? undefined
+      : readLabels(await readArrayFile(await readBytes(labels), labels), classes, labels);
+  const source = labels === undefined ? images : `${images} with ${labels}`;
+  const scaling = { mean, std, layout };
+  const data = inputDataset(tensor, { array: basename(images), alone: true, source: images, scaling });
+  return joinInputs([data], known, source);
 }
 
 /** The names that MNIST's files go by, in the order they are looked for. */

@@ -309,7 +309,10 @@ export function resolveOptions(o: DistillOptions) {
     throw new DistillError("E_OPTION", "distill: taps need a teacher");
   if (!o.teacher && o.strategy) throw new DistillError("E_OPTION", "distill: a strategy needs a teacher");
   if (!o.teacher && !o.data.hasLabels)
-    throw new DistillError("E_DATA", "distill: without a teacher the data needs labels");
+    throw new DistillError(
+      "E_DATA",
+      `distill: without a teacher the data needs labels${o.data.unlabelled === undefined ? "" : `; ${o.data.unlabelled}`}`,
+    );
   if (o.insertBatchNorm && o.batchNorm === "frozen")
     throw new DistillError(
       "E_OPTION",

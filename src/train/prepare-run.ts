@@ -201,6 +201,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
       ...noted(note),
       ...chosen.notes,
       ...tapNotes,
+      ...(data.unlabelled === undefined ? [] : [`there are no labels: ${data.unlabelled}`]),
       ...pixelNotes(opened, file, data),
       ...(figures ? [] : [otherFigures]),
       ...runNotes({

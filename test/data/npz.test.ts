@@ -98,6 +98,75 @@ describe("npzDataset", () => {
     );
   });
 
+  it.each([
+    [["data", "target"], undefined],
+    [["Data", "Labels"], undefined],
+    [["images", "target"], undefined],
+    [["arr_0", "arr_1"], undefined],
+    [["data", "target", "target_names", "feature_names", "DESCR"], undefined],
+    [["X_train", "Y_train", "X_val", "Y_val"], "train"],
+    [["trainX", "trainY", "testX"], "train"],
+    [["train_x", "train_y"], "train"],
+    [["xtest", "ytest", "xtrain", "ytrain"], "test"],
+    [["data_train", "target_train"], "train"],
+    [["test_data", "test_labels"], "test"],
+    [["training_images", "training_labels"], "train"],
+    [["images_test", "targets_test", "images_train"], "test"],
+  ] as const)("knows what %s are", async (names, split) => {
+    const [x, y, ...more] = names;
+    const data = npzDataset(
+      npzFile({
+        ...Object.fromEntries(more.map((name) => [name, [[7], [1]]])),
+        [x]: [Float32Array.of(1, 2, 3, 4), [2, 2]],
+        [y]: [[1, 0], [2]],
+      }),
+      split && { split },
+    );
+    expect(data.inputs).toHaveLength(1);
+    expect(data.inputs[0]!.name).toBe(undefined);
+    expect([...((await data.read([0, 1])).labels as Int32Array)]).toEqual([1, 0]);
+  });
+
+  it("leaves names as usual to inputs where others stand beside them", () => {
+    const two = { data: [Float32Array.of(1, 2), [2, 1]], mask: [Float32Array.of(1, 1), [2, 1]] } as const;
+    const arrays = { ...two, y: [[1, 0], [2]] } as unknown as Parameters<typeof npzFile>[0];
+    expect(npzDataset(npzFile(arrays)).inputs.map((i) => i.name)).toEqual(["data", "mask"]);
+    const texts = {
+      source: [
+        [1, 2],
+        [2, 1],
+      ],
+      target: [
+        [1, 2],
+        [2, 1],
+      ],
+      y: [[1, 0], [2]],
+    } as unknown as typeof arrays;
+    expect(npzDataset(npzFile(texts)).inputs.map((i) => i.name)).toEqual(["source", "target"]);
+  });
+
+  it("tells which arrays there are where none is taken for labels", async () => {
+    const lacking = npzDataset(
+      npzFile({
+        x: [
+          [1, 2],
+          [2, 1],
+        ],
+        lab: [[1, 0], [2]],
+      }),
+      { source: "d.npz" },
+    );
+    expect(lacking).toMatchObject({
+      hasLabels: false,
+      unlabelled: 'd.npz holds "x", "lab", and none of them is taken for labels ("y", "labels" and the like)',
+    });
+    const part = npzDataset(npzFile({ x_train: [[1], [1]] }), { source: "d.npz", split: "train" });
+    expect(part.unlabelled).toBe(
+      'd.npz holds "x_train", and none of them is taken for labels ("y_train", "train_labels" and the like)',
+    );
+    expect(npzDataset(npzFile({ x: [[1], [1]], y: [[1], [1]] })).unlabelled).toBe(undefined);
+  });
+
   it("says what it looked for", async () => {
     const other = npzFile({ features_test: [[1], [1]], y: [[1], [1]] });
     expect(await failure(() => npzDataset(other, { source: "o.npz" }))).toBe(

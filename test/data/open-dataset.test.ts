@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { dump } from "npyjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { openDataset } from "../../src/data/open-dataset.ts";
 import { count, failure, gzip, idxFile, npzFile } from "./files.ts";
@@ -51,16 +52,16 @@ describe("openDataset", () => {
     const missing = join(root, "missing");
     expect(await failure(() => openDataset(missing))).toBe(
       `E_FILE: ${missing}: no such file or folder; expected a folder with train-images-idx3-ubyte[.gz] and its kin, ` +
-        'an .npz file, or two IDX files "images,labels"',
+        'an .npz file, or two files "images,labels" (IDX, .npy or .npz)',
     );
     const other = folder({ "a.txt": "", "b.txt": "" });
     expect(await failure(() => openDataset(other, { split: "test" }))).toBe(
       `E_FILE: ${other}: no test images: looked for t10k-images-idx3-ubyte, t10k-images-idx3-ubyte.gz, ` +
-        "t10k-images.idx3-ubyte, t10k-images.idx3-ubyte.gz; the folder holds a.txt, b.txt",
+        "t10k-images.idx3-ubyte, t10k-images.idx3-ubyte.gz, or one named like x_test.npy; the folder holds a.txt, b.txt",
     );
     const file = join(other, "a.txt");
     expect(await failure(() => openDataset(file))).toBe(
-      `E_FILE: ${file}: neither an IDX file (gzipped or not) nor an .npz file`,
+      `E_FILE: ${file}: neither an IDX file (gzipped or not) nor an .npy or .npz file`,
     );
     expect(await failure(() => openDataset(`${file},${missing}`))).toContain("neither an IDX file");
     const pair = folder({ i: images(1) });
@@ -68,7 +69,105 @@ describe("openDataset", () => {
       `E_FILE: ${missing}: no such file`,
     );
     expect(await failure(() => openDataset(join(pair, "i"), { split: "test" }))).toBe(
-      `E_FILE: ${join(pair, "i")}: a single IDX file has no test part; give the folder it is in`,
+      `E_FILE: ${join(pair, "i")}: a file of one array has no test part; give the folder it is in, or the files of the test part`,
+    );
+  });
+
+  const npy = (values: number[] | Uint8Array, dims: number[]) => new Uint8Array(dump(values, dims));
+  const pixels = (n: number) => npy(Uint8Array.from(count(4 * n)), [n, 2, 2]);
+  const labelsOf = async (path: string, split?: "train" | "test") => {
+    const data = await openDataset(path, split && { split });
+    const { inputs, labels } = await data.read(count(data.length));
+    expect(inputs[0]!.dims).toEqual([data.length, 1, 2, 2]);
+    return labels && [...(labels as Int32Array)];
+  };
+
+  it("opens images and labels in files of their own, as NumPy saves them", async () => {
+    const path = folder({
+      "x_train.npy": pixels(3),
+      "y_train.npy": npy([2, 0, 1], [3, 1]),
+      "x_test.npy": pixels(2),
+      "y_test.npy.gz": gzip(npy([1, 0], [2])),
+      "x_val.npy": pixels(1),
+      "notes.txt": "",
+    });
+    expect(await labelsOf(path)).toEqual([2, 0, 1]);
+    expect(await labelsOf(path, "test")).toEqual([1, 0]);
+    expect(await labelsOf(join(path, "x_test.npy"))).toEqual([1, 0]);
+    expect(await labelsOf(join(path, "x_test.npy"), "test")).toEqual([1, 0]);
+    expect(await labelsOf(`${join(path, "x_train.npy")},${join(path, "y_train.npy")}`)).toEqual([2, 0, 1]);
+    expect(await labelsOf(join(path, "x_val.npy")), "no file is named for its labels").toBe(undefined);
+    expect(await failure(() => openDataset(join(path, "x_val.npy"), { split: "test" }))).toContain(
+      "x_val.npy: a file of one array has no test part",
+    );
+    const bare = folder({ "images.npy": pixels(2), "labels.npy": npy([1, 0], [2]) });
+    expect(await labelsOf(bare)).toEqual([1, 0]);
+    expect(await failure(() => openDataset(bare, { split: "test" }))).toContain("no test images");
+    const mixed = folder({ "images.npy": pixels(2), "l.npz": npzFile({ arr_0: [[1, 0], [2]] }) });
+    expect(await labelsOf(`${join(mixed, "images.npy")},${join(mixed, "l.npz")}`)).toEqual([1, 0]);
+  });
+
+  it("opens files with a name before those of MNIST, one file of them with its labels, archives by part", async () => {
+    const kmnist = folder({
+      "kmnist-train-imgs.npz": npzFile({ arr_0: [Uint8Array.from(count(12)), [3, 2, 2]] }),
+      "kmnist-train-labels.npz": npzFile({ arr_0: [[0, 2, 1], [3]] }),
+      "kmnist-test-imgs.npz": npzFile({ arr_0: [Uint8Array.from(count(8)), [2, 2, 2]] }),
+      "kmnist-test-labels.npz": npzFile({ arr_0: [[1, 1], [2]] }),
+    });
+    expect(await labelsOf(kmnist)).toEqual([0, 2, 1]);
+    expect(await labelsOf(kmnist, "test")).toEqual([1, 1]);
+    const emnist = folder(
+      Object.fromEntries(
+        ["letters", "digits"].flatMap((set, i) => [
+          [`emnist-${set}-train-images-idx3-ubyte.gz`, gzip(images(2))],
+          [`emnist-${set}-train-labels-idx1-ubyte.gz`, gzip(idxFile([2], [i, i + 1]))],
+        ]),
+      ),
+    );
+    expect(await failure(() => openDataset(emnist))).toBe(
+      `E_FILE: ${emnist}: any of emnist-digits-train-images-idx3-ubyte.gz, emnist-letters-train-images-idx3-ubyte.gz may be the train images; say which, and their labels: "images,labels"`,
+    );
+    expect(await labelsOf(join(emnist, "emnist-letters-train-images-idx3-ubyte.gz"))).toEqual([0, 1]);
+    const mnist = folder({
+      "t10k-images-idx3-ubyte.gz": gzip(images(2)),
+      "t10k-labels-idx1-ubyte": idxFile([2], [1, 0]),
+    });
+    expect(await labelsOf(join(mnist, "t10k-images-idx3-ubyte.gz"))).toEqual([1, 0]);
+    const byPart = folder({
+      "train.npz": npzFile({ x: [Uint8Array.from(count(12)), [3, 2, 2]], y: [[0, 2, 1], [3]] }),
+      "test.npz": npzFile({ data: [Uint8Array.from(count(4)), [1, 2, 2]], target: [[1], [1]] }),
+    });
+    expect(await labelsOf(byPart)).toEqual([0, 2, 1]);
+    expect(await labelsOf(byPart, "test")).toEqual([1]);
+  });
+
+  it("says of a file what is true of that file", async () => {
+    const path = folder({
+      "i.npy": pixels(2),
+      "short.npy": npy([1], [1]),
+      "text.txt": "0 1",
+      "two.npz": npzFile({ a: [[1], [1]], b: [[1], [1]] }),
+      "cut.npy": pixels(2).subarray(0, -3),
+      "l.npy": npy([1.5, Number.NaN], [2]),
+    });
+    const of = (name: string) => join(path, name);
+    const pair = (labels: string) => failure(() => openDataset(`${of("i.npy")},${of(labels)}`));
+    expect(await pair("short.npy")).toBe(
+      `E_DATA: ${of("i.npy")} with ${of("short.npy")}: 2 samples, but the array of labels has 1; they must belong together, one for one`,
+    );
+    expect(await pair("text.txt")).toBe(
+      `E_FILE: ${of("text.txt")}: neither an IDX file (gzipped or not) nor an .npy or .npz file`,
+    );
+    expect(await pair("two.npz")).toBe(
+      `E_DATA: ${of("two.npz")} holds 2 arrays ("a", "b"), expected one, of images or of labels; give the archive alone, or save them in files of their own`,
+    );
+    expect(await pair("none.npy")).toBe(`E_FILE: ${of("none.npy")}: no such file`);
+    expect(await pair("cut.npy")).toMatch(new RegExp(`^E_FILE: ${of("cut.npy")} `));
+    expect(await pair("l.npy")).toBe(
+      `E_NOT_FINITE: ${of("l.npy")}: sample 1 has label NaN; drop or repair such samples before training`,
+    );
+    expect((await openDataset(of("i.npy"))).unlabelled).toBe(
+      `${of("i.npy")} holds images alone, and no file beside it is named for their labels; give both: "images,labels"`,
     );
   });
 
