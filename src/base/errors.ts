@@ -26,20 +26,29 @@ export class DistillError extends Error {
   }
 }
 
-/** Up to three of `known` that lie near `name`, nearest first: for "did you mean". */
+/**
+ * Up to three of `known` that lie near `name`, nearest first, for "did you mean": at most two letters of five are others, all
+ * are the same in another order, or one name holds the other. Of names of two or three letters a letter makes another name.
+ */
 export function nearestNames(name: string, known: Iterable<string>): string[] {
   const lower = name.toLowerCase();
   return [...known]
-    .map((k) => {
-      const other = k.toLowerCase();
-      const contained = other.includes(lower) || lower.includes(other);
-      const edits = distance(lower, other) / Math.max(lower.length, other.length, 1);
-      return { k, d: contained ? Math.min(0.5, edits) : edits };
-    })
-    .filter(({ d }) => d <= 0.6)
+    .map((k) => ({ k, d: nearness(lower, k.toLowerCase()) }))
+    .filter(({ d }) => d <= 0.5)
     .sort((a, b) => a.d - b.d)
     .slice(0, 3)
     .map(({ k }) => k);
+}
+
+/** 0 for equal names, up to 0.5 for near ones. */
+function nearness(a: string, b: string): number {
+  if (a === b) return 0;
+  const [short, long] = a.length < b.length ? [a, b] : [b, a];
+  const letters = (text: string) => [...text].sort().join("");
+  const edits = distance(a, b) / long.length;
+  if (long.length > 3 && (edits <= 0.4 || letters(a) === letters(b))) return Math.min(edits, 0.4);
+  const holds = long.includes(short) && (short.length > 2 || long.length - short.length < 2);
+  return holds ? 0.5 : Infinity;
 }
 
 /** ` Did you mean "a" or "b"?`, or nothing. */

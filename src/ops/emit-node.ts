@@ -88,8 +88,26 @@ export function versionOf(definition: OpDefinition, opset: number): number | und
 
 function unknownOp(table: OpTable, node: Node, need: string): DistillError {
   const name = tableKey(node.op, node.domain);
+  const what = `no rule for op ${name} at node "${node.name}"${need}, so it cannot be part of a student`;
+  if (ofOptimizer(node))
+    return new DistillError(
+      "E_OP",
+      `${what}: ONNX Runtime puts it there when it optimises a model; give the file as it was before that, from the exporter`,
+    );
+  // An op of the same name in another domain is another op.
+  const known = [...table.values()]
+    .filter((d) => tableKey("", d.domain) === tableKey("", node.domain))
+    .map((d) => d.op);
+  const made =
+    node.domain === "com.microsoft"
+      ? " Where ONNX Runtime put it there when it optimised the model, give the file as it was before that."
+      : "";
   return new DistillError(
     "E_OP",
-    `no rule for op ${name} at node "${node.name}"${need}, so it cannot be part of a student.${didYouMean(name, table.keys())} Add a rule in src/ops, replace the op in the model, or freeze every weight before it (--freeze): then it runs as it stands.`,
+    `${what}.${didYouMean(node.op, known)}${made} Add a rule in src/ops, replace the op in the model, or freeze every weight before it (--freeze): then it runs as it stands.`,
   );
 }
+
+/** Ops of layouts that ONNX Runtime chooses for a processor, which no exporter writes. */
+export const ofOptimizer = ({ op, domain }: Node): boolean =>
+  /(^|\.)(nchwc|nhwc|internal)(\.|$)/.test(domain) || (domain === "com.microsoft" && op.startsWith("Nhwc"));

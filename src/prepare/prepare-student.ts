@@ -11,6 +11,7 @@ import { typeOf, type Value } from "../graph/graph.ts";
 import { type ExportedModel, withWeights } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { tableKey } from "../ops/builder.ts";
+import { ofOptimizer } from "../ops/emit-node.ts";
 import { unregisteredNode } from "../runtime/failed-node.ts";
 import { type Observation, observe } from "../runtime/observe.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
@@ -154,7 +155,7 @@ function unknownToRuntime(model: Model, runtime: Runtime, error: unknown): unkno
   const weight = neededBy(node, model.graph.nodes, likelyWeights(model));
   return new DistillError(
     "E_OP",
-    `${model.source}: ${runtime.name} has no op ${tableKey(node.op, node.domain)} (node "${node.name}"${weight === undefined ? "" : `, needed by "${weight}"`}), so the model cannot be run; export it with standard ops in its place`,
+    `${model.source}: ${runtime.name} has no op ${tableKey(node.op, node.domain)} (node "${node.name}"${weight === undefined ? "" : `, needed by "${weight}"`}), so the model cannot be run; ${ofOptimizer(node) ? "ONNX Runtime put it there when it optimised the model: give the file as it was before that" : "export it with standard ops in its place"}`,
     { cause: error },
   );
 }

@@ -76,8 +76,8 @@ describe("measureSelectivity", () => {
     await expect(measureSelectivity({ ...base, values: { a: "shapeOf" } })).rejects.toThrow(
       'selectivity: "shapeOf" is int64[4]; tap a float32 value of rank 2 or more',
     );
-    await expect(measureSelectivity({ ...base, values: { a: "mop" } })).rejects.toThrow(
-      'values.onnx: no value "mop"; a tap must be a value that a node computes. Did you mean "map"?',
+    await expect(measureSelectivity({ ...base, values: { a: "maps" } })).rejects.toThrow(
+      'values.onnx: no value "maps"; a tap must be a value that a node computes. Did you mean "map"?',
     );
   });
 });

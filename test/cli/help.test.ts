@@ -55,7 +55,7 @@ describe("a wrong call is one line", () => {
     ],
     [
       ["train", "--metric", "lifetime-sparsness"],
-      '2 error: option \'--metric <metric>\' argument \'lifetime-sparsness\' is invalid. Allowed choices are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "lifetime-sparseness", "population-sparseness" or "relative-sparsity"?',
+      "2 error: option '--metric <metric>' argument 'lifetime-sparsness' is invalid. Allowed choices are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean \"lifetime-sparseness\"?",
     ],
     [
       ["train", "--over", "sample"],

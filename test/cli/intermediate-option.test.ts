@@ -40,7 +40,7 @@ describe("parseIntermediate", () => {
     ],
     [
       "nst:kernl=linear",
-      '--intermediate nst:kernl=linear: nst has no option "kernl". Did you mean "kernel" or "end"? Its options: weight, tap, kernel, over, bandwidth, start, warmup, decay, end, final, unit.',
+      '--intermediate nst:kernl=linear: nst has no option "kernl". Did you mean "kernel"? Its options: weight, tap, kernel, over, bandwidth, start, warmup, decay, end, final, unit.',
     ],
     ["sp:weight", '--intermediate sp:weight: "weight" should be name=value'],
     ["sp:weight=much", '--intermediate sp:weight=much: "weight=much" should be a number'],
@@ -50,7 +50,7 @@ describe("parseIntermediate", () => {
     ],
     [
       "sp:",
-      '--intermediate sp:: sp has no option "". Did you mean "weight", "tap" or "start"? Its options: weight, tap, start, warmup, decay, end, final, unit.',
+      '--intermediate sp:: sp has no option "". Its options: weight, tap, start, warmup, decay, end, final, unit.',
     ],
     [
       "sp:__proto__=1",

@@ -139,7 +139,7 @@ describe("train", () => {
     const train = (...more: string[]) =>
       refusal(["train", "--student", at("line.onnx"), "--data", at("points.npz"), "--out", at("x"), ...more]);
     expect(await train("--task", "segmentatoin")).toBe(
-      "2 error: option '--task <task>' argument 'segmentatoin' is invalid. Allowed choices are classification, multi-label, regression, token-classification, language-modelling, ctc, segmentation. Did you mean \"segmentation\" or \"regression\"?",
+      "2 error: option '--task <task>' argument 'segmentatoin' is invalid. Allowed choices are classification, multi-label, regression, token-classification, language-modelling, ctc, segmentation. Did you mean \"segmentation\"?",
     );
     expect(await train("--task", "regression", "--ignore-index", "1")).toBe(
       "2 error: --ignore-index belongs to --task classification, token-classification, language-modelling, ctc, segmentation, not to regression",

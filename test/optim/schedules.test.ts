@@ -39,7 +39,7 @@ describe("what is refused", () => {
   it.each([
     [
       { schedule: "cosin" },
-      'unknown learning-rate schedule "cosin". Did you mean "cosine" or "constant"? Known: cosine, step, constant.',
+      'unknown learning-rate schedule "cosin". Did you mean "cosine"? Known: cosine, step, constant.',
     ],
     [{ warmup: 1.5 }, "warm-up must be a whole number of steps >= 0, got 1.5"],
     [{ warmup: -1 }, "warm-up must be a whole number of steps >= 0, got -1"],

@@ -99,7 +99,7 @@ describe("options", () => {
       [
         { metric: "varience" },
         "E_ARGUMENT",
-        `${owner}: unknown metric "varience", known are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "variance" or "log-variance"?`,
+        `${owner}: unknown metric "varience", known are variance, sparsity, peak-to-average, relative-deviation, log-variance, relative-sparsity, lifetime-sparseness, population-sparseness, kurtosis, soft-peak, class-selectivity, class-response. Did you mean "variance"?`,
       ],
       [{ metric: "toString" }, "E_ARGUMENT", expect.stringContaining('unknown metric "toString"')],
       [{ tempreature: 2 }, "E_OPTION", `${owner}: unknown option "tempreature". Did you mean "temperature"?`],

@@ -248,7 +248,7 @@ describe("a tap of other width", () => {
   it("takes no option that projections do not have", async () => {
     const taps = [{ ...options.taps[0]!, project: { inits: "zeros" } as object }];
     await expect(collect({ ...options, teacher, taps })).rejects.toThrow(
-      'distill: project of tap "features": unknown option "inits". Did you mean "init" or "bias"?',
+      'distill: project of tap "features": unknown option "inits". Did you mean "init"?',
     );
   });
 });
