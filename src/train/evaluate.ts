@@ -60,8 +60,6 @@ export async function evaluate(
   let rowsBefore = 0;
   const { readBefore } = options;
   const { runner } = options;
-  const again = async (fewer: readonly Tensor[]) =>
-    runner?.fixedBatch === undefined ? run(fewer) : undefined;
   const reader =
     options.reader ??
     new OutputReader({
@@ -77,7 +75,7 @@ export async function evaluate(
     if (samples.length === options.batch || times.length === 0)
       times.push((performance.now() - began) / samples.length);
     const shapes = runner && (() => runner.observe(inputs));
-    const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again, shapes });
+    const own = readBefore ? raw : await reader.read(raw, { inputs, labels, again: run, shapes });
     const logits = options.measured?.(own) ?? own;
     const layout = readBefore ?? (reader.reading as OutputLayout);
     const rows = rowsOfTensor(logits);

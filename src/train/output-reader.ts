@@ -2,7 +2,7 @@
 import { DistillError } from "../base/errors.ts";
 import { floatsAsFloat32 } from "../base/floats.ts";
 import { takeSamples } from "../base/samples.ts";
-import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
+import { formatShape, isFloat, sameShape, type Tensor } from "../base/tensor.ts";
 import { type Labels, labelTensor } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Logits } from "../prepare/logits.ts";
@@ -38,8 +38,8 @@ export interface OutputReaderOptions {
 export interface ReadBatch {
   readonly inputs: readonly Tensor[];
   readonly labels?: Labels | undefined;
-  /** The value for other samples; undefined where only so many at once can be had. */
-  readonly again: (inputs: readonly Tensor[]) => Promise<Tensor | undefined>;
+  /** The value for as many other samples. */
+  readonly again: (inputs: readonly Tensor[]) => Promise<Tensor>;
   /** Sets the types of the graph's values, where they are not known yet. */
   readonly shapes?: (() => Promise<unknown>) | undefined;
 }
@@ -114,20 +114,35 @@ export class OutputReader {
     return [`${who.replace("{}", "logits")}${file}`, who.replace("{}", "output")];
   }
 
-  /** Where samples and something else are equally many, one sample fewer tells them apart. */
+  /** Where samples and something else are equally many, the samples are what turns where the inputs are turned round. */
   async #withBatch(
     told: ToldAxes,
-    { dims }: Tensor,
+    given: Tensor,
     samples: number,
     { inputs, again }: ReadBatch,
   ): Promise<ToldAxes> {
-    const settled = this.#o.asked?.batchAxis !== undefined || told.batchAxis !== undefined;
+    const { asked, graph } = this.#o;
+    const { dims } = given;
+    const settled = asked?.batchAxis !== undefined || (!graph && told.batchAxis !== undefined);
     if (settled || samples < 2 || dims[0] !== samples || dims[1] !== samples) return told;
-    const fewer = Array.from({ length: samples - 1 }, (_, i) => i);
-    const ofFewer = await again(inputs.map((x) => takeSamples(x, fewer)));
-    const axes = [0, 1].filter((a) => ofFewer?.dims[a] === samples - 1);
-    return axes.length === 1 ? { ...told, batchAxis: axes[0] } : told;
+    const turned = Array.from({ length: samples }, (_, i) => (i + 1) % samples);
+    const turn = (t: Tensor): Tensor => (t.dims[0] === samples ? takeSamples(t, turned) : t);
+    const seen = floatsAsFloat32(await again(inputs.map(turn)));
+    if (!sameShape(seen.dims, dims)) return told;
+    const [along0, along1] = [0, 1].map((axis) => distance(takeSamples(given, turned, axis), seen));
+    if (along0! <= 0.1 * along1! && along1! > 0) return { ...told, batchAxis: 0 };
+    if (along1! <= 0.1 * along0! && along0! > 0) return { ...told, batchAxis: 1 };
+    return told;
   }
+}
+
+/** Of two tensors of the same shape: Σ |a − b|, of what is finite. */
+function distance(a: Tensor, b: Tensor): number {
+  const other = b.data as Float32Array;
+  return (a.data as Float32Array).reduce((sum, v, i) => {
+    const d = Math.abs(v - (other[i] as number));
+    return Number.isFinite(d) ? sum + d : sum;
+  }, 0);
 }
 
 function asFloat32(t: Tensor, what: string): Tensor {

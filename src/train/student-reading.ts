@@ -1,7 +1,6 @@
 // How the student's output is read, as the first batch shows it.
 import type { Tensor } from "../base/tensor.ts";
 import type { Dataset, SampleBatch } from "../data/dataset.ts";
-import { withLogits } from "../prepare/logits.ts";
 import type { PreparedStudent } from "../prepare/prepare-student.ts";
 import { type OutputReading, usualLayout } from "../tasks/index.ts";
 import { openRunner } from "./model-runner.ts";
@@ -25,11 +24,10 @@ export async function readingOfStudent(
     asked: askedOf(o, "student"),
     graph: { model, logits },
   });
-  const again = async (inputs: readonly Tensor[]): Promise<Tensor | undefined> => {
-    const runner = await openRunner(withLogits(own, logits), runtime, data, [logits.value]);
+  const again = async (inputs: readonly Tensor[]): Promise<Tensor> => {
+    const runner = await openRunner(model, runtime, data, [logits.value]);
     try {
-      const { fixedBatch } = runner;
-      return fixedBatch === undefined ? (await runner.run(inputs))[logits.value] : undefined;
+      return (await runner.run(inputs))[logits.value] as Tensor;
     } finally {
       await runner.release();
     }

@@ -74,7 +74,7 @@ export async function modelTeacher(
   const read = (t: Tensor, inputs: readonly Tensor[], labels?: Labels) =>
     reader.read(t, {
       ...{ inputs, labels },
-      again: async (x) => (runner?.fixedBatch ? undefined : ask(x)),
+      again: ask,
       shapes: async () => (await opened()).observe(inputs),
     });
   return {

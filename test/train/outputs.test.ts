@@ -261,6 +261,52 @@ describe("layouts", () => {
   });
 });
 
+describe("as many positions as samples, in files made for that batch", () => {
+  const square = randomTensor(9, [batch, batch, 3]);
+  const labels = tensor(
+    "int32",
+    new Int32Array(batch * batch).map((_, i) => (i * 5) % 4),
+    [batch, batch],
+  );
+  const dataset = arrayDataset({ inputs: [square], labels });
+  const of = (lines: readonly NodeLine[]) =>
+    smallStudent([batch, batch, 3], { u: randomTensor(6, [3, 4]) }, lines);
+  const turn = (input: string, output: string): NodeLine => ({
+    ...{ op: "Transpose", inputs: [input], output },
+    attributes: { perm: ints([1, 0, 2]) },
+  });
+  const product = (input: string, output: string): NodeLine => ({
+    op: "MatMul",
+    inputs: [input, "u"],
+    output,
+  });
+
+  it.each([
+    ["[N, T, C]", [turn("x", "a"), product("a", "m"), turn("m", "y")]],
+    ["[T, N, C]", [turn("x", "a"), product("a", "y")]],
+  ] as [string, NodeLine[]][])("%s", async (_, lines) => {
+    const options = {
+      data: dataset,
+      evaluation: dataset,
+      task: "token-classification" as const,
+      teacher: undefined,
+    };
+    const wanted = await firstOf({ ...options, student: of([product("x", "y")]) });
+    const found = await firstOf({ ...options, student: of(lines) });
+    expect(found.loss).toBeCloseTo(wanted.loss, 5);
+    expect(found.metrics).toEqual({
+      ...wanted.metrics,
+      loss: expect.closeTo(wanted.metrics.loss as number, 5),
+    });
+    const taught = await firstOf({
+      ...options,
+      student: of([product("x", "y")]),
+      teacher: modelBytes(of(lines)),
+    });
+    expect(taught.metrics.agreement).toBe(1);
+  });
+});
+
 describe("a teacher whose classes only its shapes tell", () => {
   it("is run once more for them, and taught from", async () => {
     const teacher = smallStudent(
