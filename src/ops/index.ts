@@ -9,6 +9,7 @@ import type { OpDefinition } from "./define.ts";
 import { deformConvOps } from "./deform-conv.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { foldBlockOps } from "./fold-blocks.ts";
 import { fourierOps } from "./fourier.ts";
 import { fusedOps } from "./fused.ts";
 import { gridSampleOps } from "./grid-sample.ts";
@@ -45,6 +46,7 @@ const families = [
   roiAlignOps,
   deformConvOps,
   fourierOps,
+  foldBlockOps,
   shapeArithmeticOps,
   einsumOps,
   fusedOps,

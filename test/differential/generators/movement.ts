@@ -166,6 +166,35 @@ export const movement = {
       return { inputs: [x], attributes: { starts: ints(starts), ends: ints(ends), axes: ints(axes) } };
     return { inputs: [x, i64(starts), i64(ends), i64(axes), i64(steps)] };
   },
+  Col2Im: ({ d }) => {
+    const rank = d.int(1, 2);
+    const some = (low: number, high: number) => Array.from({ length: rank }, () => d.int(low, high));
+    // Over one axis the runtime adds dilated blocks up at wrong places.
+    const [block, strides, dilations] = [some(1, 3), some(1, 3), some(1, rank)];
+    const pads = [...some(0, 1), ...some(0, 1)];
+    const image = some(5, 8);
+    const blocks = image.map((size, i) => {
+      const room = size + pads[i]! + pads[i + rank]! - dilations[i]! * (block[i]! - 1) - 1;
+      return Math.floor(room / strides[i]!) + 1;
+    });
+    const count = (list: number[]) => list.reduce((p, q) => p * q, 1);
+    return {
+      inputs: [
+        fed(d.floats([d.int(1, 2), count(block) * d.int(1, 3), count(blocks)], { edges: "none" })),
+        i64(image),
+        i64(block),
+      ],
+      attributes: { strides: ints(strides), dilations: ints(dilations), pads: ints(pads) },
+    };
+  },
+  CenterCropPad: ({ d }) => {
+    const dims = d.shape(d.int(1, 4), { most: 6 });
+    const axes = d.chance(0.5) ? d.shuffled(d.subset(dims.length, d.int(1, dims.length))) : undefined;
+    return {
+      inputs: [fed(d.floats(dims)), i64((axes ?? dims).map(() => d.int(1, 7)))],
+      attributes: axes ? { axes: ints(axes.map((a) => (d.chance(0.3) ? a - dims.length : a))) } : {},
+    };
+  },
   Pad: ({ d, opset }) => {
     const dims = d.shape(d.int(1, 4)).map((n) => Math.max(n, 2));
     const mode = d.pick(
