@@ -4,9 +4,9 @@ import { formatBytes, formatCount, formatMilliseconds, formatPercent } from "../
 import { largeModel, readModelFile } from "../onnx/read-model-file.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { checkFixedNames } from "../prepare/fixed-inputs.ts";
-import { formatMetric, metricSpecs, type Predictions } from "../tasks/index.ts";
+import { formatMetric, metricSpecs } from "../tasks/index.ts";
 import { resolveClassMap } from "../train/class-map.ts";
-import { recalls } from "../train/evaluate.ts";
+import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
 import { modelSize } from "../train/model-figures.ts";
 import { askedOf, resolveOutputs } from "../train/output-options.ts";
@@ -72,7 +72,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
     m: typeof model,
     label: "model" | "teacher",
     logits?: string,
-    teacherSays?: Predictions,
+    teacherSays?: Evaluation,
   ) => {
     const progress = createProgress({ stream: io.stderr, total: dataset.length, label, unit: "sample" });
     try {
@@ -84,7 +84,8 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
         task,
         asked: askedOf(outputs, label === "model" ? "student" : "teacher"),
         role: label,
-        teacher: teacherSays,
+        teacher: teacherSays?.predictions,
+        teacherWidth: teacherSays?.width,
         classMap: label === "teacher" ? classMap : undefined,
         onProgress: (done) => progress.update(done),
       });
@@ -95,7 +96,12 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
     }
   };
   const taught = teacher && (await measure(teacher, "teacher", flags.teacherLogits));
-  const found = await measure(model, "model", flags.logits, taught?.predictions);
+  const found = await measure(model, "model", flags.logits, taught);
+  if (taught && taught.width !== found.width)
+    throw new DistillError(
+      "E_SHAPE",
+      `the teacher gives ${taught.width} numbers for each row, ${path} gives ${found.width}, so they cannot be compared; say which of the teacher's classes each of the model's is with --class-map, or leave the teacher out`,
+    );
   const { confusion } = found;
   const names = confusion?.map((_, i) => dataset.classNames?.[i] ?? String(i)) ?? [];
   const recall = confusion && recalls(confusion);

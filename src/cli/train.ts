@@ -153,7 +153,6 @@ async function finish(f: Finished): Promise<number> {
         training: teacher ? "distilled" : "labels",
         model: readModel(f.done.student, { source: join(out, "student.onnx") }),
         logits: flags.studentLogits,
-        ...(options.projectOutputs && { ownWidth: true }),
         asked: askedOf(flags, "student"),
         fix: { ...options.fix, ...options.studentFix },
         folder: out,

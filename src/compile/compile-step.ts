@@ -88,7 +88,7 @@ export function compileStep(options: CompileOptions): CompiledStep {
   const finished = (b: Builder): Graph => {
     b.graph.prune();
     // A loss that knows the teacher's scores already does not look at its activations: nobody need keep and feed them.
-    b.graph.dropUnusedInputs(o.taps.map((t) => names.teacherTap(t.name)));
+    b.graph.dropUnusedInputs([names.teacherLogits, ...o.taps.map((t) => names.teacherTap(t.name))]);
     // What the front alone looks at goes there.
     if (plan.front.values.length > 0)
       b.graph.dropUnusedInputs(o.student.graph.inputs.map((x) => studentName(x.name)));

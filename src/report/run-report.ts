@@ -10,7 +10,7 @@ import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { SelectivityMetric } from "../strategies/index.ts";
 import { metricNamed } from "../strategies/selectivity-metric.ts";
-import { type AskedReading, metricKeys, type Predictions, type Task } from "../tasks/index.ts";
+import { type AskedReading, metricKeys, type Task } from "../tasks/index.ts";
 import type { ClassMap } from "../train/class-map.ts";
 import { type Evaluation, recalls } from "../train/evaluate.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
@@ -41,8 +41,6 @@ export interface ReportedModel {
   readonly logits?: string | undefined;
   /** Of a teacher whose classes are others than the data's. */
   readonly classMap?: ClassMap;
-  /** Its outputs are of another width than the teacher's, and not compared with them. */
-  readonly ownWidth?: boolean;
   /** What was said of how its output is read. */
   readonly asked?: AskedReading | undefined;
   /** Its inputs that are one value for all samples. */
@@ -96,7 +94,7 @@ export async function runReport(given: RunReportOptions): Promise<{ data: Report
   const o = await fitted(given);
   const measured = o.evaluation ?? subset(o.data, range(Math.min(timedSamples, o.data.length)));
   const evaluations = new Map<string, Measured>();
-  let teacherSays: Predictions | undefined;
+  let teacherSays: Evaluation | undefined;
   for (const m of o.models) {
     const found = await evaluateModel(m.model, measured, {
       runtime: o.runtime,
@@ -106,9 +104,10 @@ export async function runReport(given: RunReportOptions): Promise<{ data: Report
       asked: m.asked,
       role: m.role,
       task: o.task,
-      teacher: m.role === "teacher" || m.ownWidth ? undefined : teacherSays,
+      teacher: m.role === "teacher" ? undefined : teacherSays?.predictions,
+      teacherWidth: teacherSays?.width,
     });
-    if (m.role === "teacher") teacherSays = found.predictions;
+    if (m.role === "teacher") teacherSays = found;
     evaluations.set(m.label, found);
   }
   const rows = o.models.map((m) => rowOf(m, evaluations.get(m.label) as Measured, o));

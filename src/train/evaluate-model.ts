@@ -32,6 +32,8 @@ export interface EvaluateModelOptions {
   readonly task?: Task | undefined;
   /** The teacher's predictions on the same data. */
   readonly teacher?: Predictions | undefined;
+  /** How many numbers it gives for each row; where the model gives others, they are not compared. */
+  readonly teacherWidth?: number | undefined;
   /** Of a teacher whose classes are others than the data's (option classMap of distill). */
   readonly classMap?: ClassMap | undefined;
   /** What is measured in place of the outputs. */
@@ -85,6 +87,7 @@ export async function evaluateModel(
         batch: fixedBatch ?? o.batch ?? 128,
         task,
         teacher: o.teacher,
+        teacherWidth: o.teacherWidth,
         measured: o.measured ?? (o.classMap && ((t) => mapClasses(t, o.classMap as ClassMap))),
         reader,
         runner,

@@ -21,7 +21,8 @@ type EvaluationEvent = Extract<DistillEvent, { type: "evaluation" }>;
 export async function evaluateTeacher(run: PreparedRun): Promise<Evaluation | undefined> {
   const { teacher, options, o, compiled } = run;
   const { evaluation: data, teacherOutputs: shared } = options;
-  if (!teacher || !data) return undefined;
+  // What classes its labels are of is not known, where it has others than the student.
+  if (!teacher || !data || !run.comparable) return undefined;
   const measure = () =>
     evaluate((inputs) => teacher.logits(inputs), data, {
       batch: o.batch,

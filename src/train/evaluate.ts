@@ -26,6 +26,8 @@ export interface Evaluation {
   readonly predictions: Predictions;
   /** Median over the full batches. */
   readonly msPerSample: number;
+  /** Numbers in each row: classes, or outputs. */
+  readonly width: number;
 }
 
 /**
@@ -42,6 +44,8 @@ export async function evaluate(
     /** Default: classification. */
     readonly task?: Task | undefined;
     readonly teacher?: Predictions | undefined;
+    /** How many numbers the teacher gives for each row; of a model that gives others it is not compared. */
+    readonly teacherWidth?: number | undefined;
     /** What is measured in place of the logits. */
     readonly measured?: ((logits: Tensor) => Tensor) | undefined;
     /** How what `run` gives is read; default: logits, whose axes the first batch shows. */
@@ -53,7 +57,9 @@ export async function evaluate(
     readonly onProgress?: (done: number) => void;
   },
 ): Promise<Evaluation> {
-  const { task = taskNamed(), teacher } = options;
+  const { task = taskNamed(), teacherWidth } = options;
+  let { teacher } = options;
+  let width = 0;
   const evaluator = task.evaluator();
   const times: number[] = [];
   const all: Predictions[] = [];
@@ -81,6 +87,8 @@ export async function evaluate(
     const rows = rowsOfTensor(logits);
     checkComparable(rows, samples);
     const predictions = task.predictions(rows);
+    width = rows.dims[1] as number;
+    if (teacherWidth !== undefined && teacherWidth !== width) teacher = undefined;
     all.push(predictions);
     const from = rowsBefore;
     rowsBefore += predictions.length;
@@ -102,6 +110,7 @@ export async function evaluate(
     samples: dataset.length,
     predictions: joined(all, rowsBefore),
     msPerSample: sorted[sorted.length >> 1] ?? 0,
+    width,
   };
 }
 

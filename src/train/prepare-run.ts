@@ -12,7 +12,7 @@ import type { Fix } from "../prepare/fixed-inputs.ts";
 import type { PreparedStudent } from "../prepare/prepare-student.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { AnyStrategy, StrategyPart } from "../strategies/index.ts";
-import { usesLabels } from "../strategies/strategy.ts";
+import { hasOutputLoss, usesLabels } from "../strategies/strategy.ts";
 import { grouped } from "./accumulation.ts";
 import { seeded, withSeeds } from "./array-strategy.ts";
 import { chooseTaps } from "./automatic-taps.ts";
@@ -32,7 +32,14 @@ import { compiledGroups } from "./parameter-groups.ts";
 import { repeats } from "./repeats.ts";
 import { identityOf, type RunIdentity } from "./run-identity.ts";
 import { runNotes } from "./run-notes.ts";
-import { compileAt, formsAt, type StepSource, studentAt, teacherForms } from "./shaped-step.ts";
+import {
+  comparable as areComparable,
+  compileAt,
+  formsAt,
+  type StepSource,
+  studentAt,
+  teacherForms,
+} from "./shaped-step.ts";
 import { StepsByShape } from "./steps-by-shape.ts";
 import { readingOfStudent, recordOf } from "./student-reading.ts";
 import type { FormedTap } from "./taps.ts";
@@ -60,6 +67,8 @@ export interface PreparedRun {
   readonly onArrays: readonly StrategyPart[];
   /** State of the loss that is measured outside the step. */
   readonly measured: readonly MeasuredVariable[];
+  /** The student's outputs can be held to the teacher's, one by one. */
+  readonly comparable: boolean;
   /** For the first batch. */
   readonly compiled: CompiledStep;
   /** For all batches. */
@@ -135,6 +144,9 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
     teacher: taught.teacher,
     labels: { task: o.task, inLoss: learnsFrom },
     loss,
+    comparesOutside:
+      (loss.measured?.(o.taps.map((t) => t.name)) ?? []).length > 0 ||
+      onArrays.some((p) => p.part !== "intermediate" && hasOutputLoss(p.strategy)),
     groups: compiledGroups(o, schedule.steps),
     convolutionBlock: await runtime.convolutionBlock?.(),
   };
@@ -151,6 +163,8 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
   const measured = loss.measured?.(taps.map((t) => t.name)) ?? [];
   const compiled = compileAt(shapes, student, taps, { labels: sample.labels, samples: first, said: probe });
   checkWeighted(classWeights, compiled.terms);
+  const comparable = said !== undefined && areComparable(compiled.comparedShape, said.logits.dims);
+  if (evaluation && said && !comparable) checkMonitor(o, evaluation, "other");
   const front = await loadFront(student.model, compiled, runtime);
   held.push(front);
   const steps = new StepsByShape(shapes, feedStudent, { compiled, front }, sample, taps);
@@ -184,6 +198,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
     classWeights,
     onArrays,
     measured,
+    comparable,
     compiled,
     steps,
     varying,

@@ -2,7 +2,7 @@
 // and the step. Everything else of a run is the same for all shapes.
 import { DistillError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape, type Tensor, type TensorType } from "../base/tensor.ts";
-import { type CompiledStep, compileStep } from "../compile/compile-step.ts";
+import { type CompiledStep, compileStep, names } from "../compile/compile-step.ts";
 import type { ParameterGroup } from "../compile/parameter-groups.ts";
 import type { Labels } from "../data/dataset.ts";
 import type { LossEmission } from "../losses/index.ts";
@@ -32,6 +32,8 @@ export interface StepSource {
   readonly teacher: Teacher | undefined;
   readonly labels: LabelUse;
   readonly loss: LossEmission;
+  /** Something outside the step compares outputs too, or measures the teacher's. */
+  readonly comparesOutside: boolean;
   /** As `CompileOptions` has it. */
   readonly classWeights?: readonly number[] | undefined;
   /** What is said of weights by name. */
@@ -86,7 +88,17 @@ export const teacherForms = (taps: readonly FormedTap[]): ReadonlyMap<string, Ta
 
 /** The step for a student that was just made by `studentAt`: its values have the types of the last observation. */
 export function compileAt(
-  { o, keptStatistics, labels, loss, groups, classWeights, convolutionBlock, reading }: StepSource,
+  {
+    o,
+    keptStatistics,
+    labels,
+    loss,
+    comparesOutside,
+    groups,
+    classWeights,
+    convolutionBlock,
+    reading,
+  }: StepSource,
   student: PreparedStudent,
   taps: readonly FormedTap[],
   sample: StepSample,
@@ -128,7 +140,9 @@ export function compileAt(
     target: o.target,
     convolutionBlock,
   });
-  checkSameLogits(o, student.own, o.projectOutputs ? compiled.comparedShape : compiled.logitsShape, said);
+  // Where taps alone are compared, outputs may be of any kind.
+  const compares = comparesOutside || compiled.step.inputs.some((x) => x.name === names.teacherLogits);
+  if (compares) checkSameLogits(o, student.own, compiled.comparedShape, said);
   return compiled;
 }
 
@@ -136,8 +150,12 @@ export const typeOfTensor = (t: Tensor): TensorType => ({ dtype: t.dtype, dims: 
 const typesOf = (feeds: Record<string, Tensor>): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(feeds).map(([name, t]) => [name, typeOfTensor(t)]));
 
+/** Whether the teacher's outputs can be held to the student's, one by one. */
+export const comparable = (compared: Shape, said: Shape): boolean =>
+  sameShape(withoutOnes(said), withoutOnes(compared));
+
 function checkSameLogits(o: Resolved, student: Model, logits: Shape, said: TeacherOutputs | undefined): void {
-  if (!said || sameShape(withoutOnes(said.logits.dims), withoutOnes(logits))) return;
+  if (!said || comparable(logits, said.logits.dims)) return;
   const [told, own] = [rowsShape(said.logits.dims), rowsShape(logits)];
   if (told[1] !== own[1])
     throw new DistillError(

@@ -51,7 +51,10 @@ export async function readStepBatch(
   const { compiled, front } = await steps.at(shaped);
   const feeds = await front.run(fed);
   // An axis of one more or less than the student's makes no difference.
-  const teacher = raw && { ...raw, logits: { ...raw.logits, dims: compiled.comparedShape } };
+  const teacher = raw && {
+    ...raw,
+    logits: run.comparable ? { ...raw.logits, dims: compiled.comparedShape } : raw.logits,
+  };
   if (teacher) {
     const own = nobodyElseHas(run);
     feeds[names.teacherLogits] = own(teacher.logits);

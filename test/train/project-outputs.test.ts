@@ -11,7 +11,12 @@ import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
-import { type Matrix, RegressionDistillationStrategy } from "../../src/strategies/index.ts";
+import {
+  CenteredKernelAlignmentStrategy,
+  HintStrategy,
+  type Matrix,
+  RegressionDistillationStrategy,
+} from "../../src/strategies/index.ts";
 import { distill } from "../../src/train/distill.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
 import { testRandom } from "../gradient-checker.ts";
@@ -144,5 +149,44 @@ describe("refused", () => {
     [{ teacher: undefined, data: labelled }, "distill: projectOutputs needs a teacher"],
   ])("%o", async (o, line) => {
     await expect(collect({ ...base, ...o })).rejects.toThrow(expect.objectContaining({ message: line }));
+  });
+});
+
+describe("outputs that the loss does not look at", () => {
+  const alone: DistillOptions = {
+    ...base,
+    projectOutputs: false,
+    evaluation: undefined,
+    epochs: 20,
+    batch: 8,
+  };
+  const losses = async (o: Partial<DistillOptions>) =>
+    only(await collect({ ...alone, ...o }), "step").map((e) => e.losses.loss as number);
+
+  it("may be of any width: embeddings of a tap, by a projection or by CKA", async () => {
+    for (const o of [
+      { taps: [{ teacher: "out", project: true }], strategy: new HintStrategy({ targetLayerName: "out" }) },
+      {
+        taps: [{ teacher: "out" }],
+        strategy: new CenteredKernelAlignmentStrategy({ targetLayerName: "out" }),
+      },
+    ]) {
+      const all = await losses(o);
+      expect(all.at(-1)).toBeLessThan(all[0]!);
+    }
+  });
+
+  it("and are not compared in evaluations", async () => {
+    const taps = [{ teacher: "out", project: true }];
+    const strategy = new HintStrategy({ targetLayerName: "out" });
+    await expect(collect({ ...alone, taps, strategy, evaluation: data })).rejects.toThrow(
+      "the evaluation data has no labels, and the teacher's outputs are of another width than the student's, so nothing can be measured on it; leave it out, or give labels",
+    );
+    const labels = Int32Array.from({ length: N }, (_, i) => i % S);
+    const evaluation = arrayDataset({ inputs: [tensor("float32", x, [N, X])], labels, classes: S });
+    const events = await collect({ ...alone, taps, strategy, task: "classification", evaluation, epochs: 1 });
+    const found = only(events, "evaluation");
+    expect(found.map((e) => e.who)).toEqual(["student"]);
+    expect(Object.keys(found[0]!.metrics)).not.toContain("agreement");
   });
 });
