@@ -10,6 +10,7 @@ import { readModel } from "../../src/onnx/read-model.ts";
 import { writeGraph } from "../../src/onnx/write-graph.ts";
 import { batchAxesOf } from "../../src/prepare/batch-axes.ts";
 import type { Fix } from "../../src/prepare/fixed-inputs.ts";
+import { beginsLayer } from "../../src/prepare/initial-states.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { taskNamed } from "../../src/tasks/index.ts";
 import { evaluateModel } from "../../src/train/evaluate-model.ts";
@@ -236,6 +237,68 @@ it("keys of no tokens before are empty, named by a pattern", async () => {
   await expect(run({ "past.*": "zeros" })).rejects.toThrow(
     'decoder.onnx: input "past.0.key" float32 [n,p,3] cannot be zeros for all samples: the size of its axis 1 is left open; give all its numbers, a tensor, or empty (nothing there)',
   );
+});
+
+it("sequences with time in front are fed so: the samples are never taken for steps", async () => {
+  const pooled = (dims: (number | string)[], axis: number): Model => {
+    const graph = new Graph("pooled", [["", 17]]);
+    const [h] = graph.addNode({
+      op: "ReduceMax",
+      name: "/max",
+      inputs: [graph.addInput("x")],
+      outputs: ["h"],
+      attributes: { axes: ints([axis]), keepdims: int(0) },
+    }).outputs;
+    const w = graph.addConstant("w", randomTensor(1, [3, 2]));
+    graph.addOutput(graph.addNode({ op: "MatMul", name: "/fc", inputs: [h, w], outputs: ["y"] }).outputs[0]!);
+    const declared = [{ name: "x", dtype: "float32" as const, dims }];
+    return readModel(writeGraph(graph, { declared }), { source: "pooled.onnx" });
+  };
+  // As many steps as samples.
+  const set = arrayDataset({ inputs: [randomTensor(2, [4, 4, 3])], labels: [0, 1, 1, 0] });
+  const losses = async (student: Model) =>
+    only(await collect({ student, data: set, batch: 4, epochs: 2 }), "step").map((e) => e.losses.loss);
+  const wanted = await losses(pooled(["batch", "time", 3], 1));
+  expect(await losses(pooled(["time", "batch", 3], 0))).toEqual(wanted);
+});
+
+describe("the first state of a recurrent layer", () => {
+  const model = (elsewhere: boolean): Model => {
+    const graph = new Graph("gru", [["", 12]]);
+    const [x, state] = [graph.addInput("x"), graph.addInput("state")];
+    const at = (name: string, v: number) => graph.addConstant(name, tensor("int64", [v]));
+    const [part] = graph.addNode({
+      op: "Slice",
+      name: "/slice",
+      inputs: [state, at("from", 0), at("to", 1), at("axis", 0)],
+      outputs: ["part"],
+    }).outputs;
+    const gru = graph.addNode({
+      op: "GRU",
+      name: "/gru",
+      inputs: [
+        x,
+        graph.addConstant("w", randomTensor(1, [1, 6, 3])),
+        graph.addConstant("r", randomTensor(2, [1, 6, 2])),
+        undefined,
+        undefined,
+        part,
+      ],
+      outputs: ["", "h"],
+      attributes: { hidden_size: int(2) },
+    });
+    graph.addOutput(gru.outputs[1]!);
+    if (elsewhere)
+      graph.addOutput(graph.addNode({ op: "Neg", name: "/neg", inputs: [part], outputs: ["n"] }).outputs[0]!);
+    const declared = ["x", "state"].map((name) => ({ name, dtype: "float32" as const, dims: [1, "n", 3] }));
+    return readModel(writeGraph(graph, { declared }));
+  };
+
+  it("is found behind what cuts it, and is none where it goes elsewhere too", () => {
+    expect(beginsLayer(model(false), "state")?.name).toBe("/gru");
+    expect(beginsLayer(model(false), "x")).toBeUndefined();
+    expect(beginsLayer(model(true), "state")).toBeUndefined();
+  });
 });
 
 describe("the axis of the samples", () => {
