@@ -92,7 +92,7 @@ function unknownOp(table: OpTable, node: Node, need: string): DistillError {
   if (ofOptimizer(node))
     return new DistillError(
       "E_OP",
-      `${what}: ONNX Runtime puts it there when it optimises a model; give the file as it was before that, from the exporter`,
+      `${what}: it is from a file that ONNX Runtime has optimised for a processor; give the original, from the exporter`,
     );
   // An op of the same name in another domain is another op.
   const known = [...table.values()]

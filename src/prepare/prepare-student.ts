@@ -155,7 +155,7 @@ function unknownToRuntime(model: Model, runtime: Runtime, error: unknown): unkno
   const weight = neededBy(node, model.graph.nodes, likelyWeights(model));
   return new DistillError(
     "E_OP",
-    `${model.source}: ${runtime.name} has no op ${tableKey(node.op, node.domain)} (node "${node.name}"${weight === undefined ? "" : `, needed by "${weight}"`}), so the model cannot be run; ${ofOptimizer(node) ? "ONNX Runtime put it there when it optimised the model: give the file as it was before that" : "export it with standard ops in its place"}`,
+    `${model.source}: ${runtime.name} has no op ${tableKey(node.op, node.domain)} (node "${node.name}"${weight === undefined ? "" : `, needed by "${weight}"`}), so the model cannot be run; ${ofOptimizer(node) ? "it is from a file that ONNX Runtime has optimised for a processor: give the original, from the exporter" : "export it with standard ops in its place"}`,
     { cause: error },
   );
 }

@@ -15,7 +15,7 @@ it.each([
   ["NhwcMaxPool", "com.microsoft"],
 ])("%s of %s asks for the file before optimisation", async (op, domain) => {
   expect(await said(op, domain)).toBe(
-    `E_OP: no rule for op ${domain}::${op} at node "n", needed by "w", so it cannot be part of a student: ONNX Runtime puts it there when it optimises a model; give the file as it was before that, from the exporter`,
+    `E_OP: no rule for op ${domain}::${op} at node "n", needed by "w", so it cannot be part of a student: it is from a file that ONNX Runtime has optimised for a processor; give the original, from the exporter`,
   );
 });
 
