@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import type { Shape, TensorType } from "../base/tensor.ts";
 import type { ValueInfo } from "../base/value-info.ts";
-import { type RoleRow, roleRows } from "../compile/role-table.ts";
+import { type ConstantEntry, type RoleRow, roleRows } from "../compile/role-table.ts";
 import { roleEntries } from "../compile/roles.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import type { Model } from "../onnx/model.ts";
@@ -15,6 +15,7 @@ import { versionOf } from "../ops/emit-node.ts";
 import { opTable } from "../ops/index.ts";
 import type { Fix } from "../prepare/fixed-inputs.ts";
 import { bareConvolutions, describeBareConvolutions } from "../prepare/normalization.ts";
+import { findTies, tieEntries } from "../prepare/tied-weights.ts";
 import { exampleFeeds } from "../runtime/example-feeds.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
@@ -142,9 +143,8 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     tensors,
     statistics,
     roles: roleRows(
-      roleEntries(
+      entriesOf(
         model,
-        opTable,
         model.graph.nodes.filter((n) => gradientOf(n) !== "folded"),
       ),
     ),
@@ -154,6 +154,12 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     ops: opsOf(model, layers),
     notes,
   };
+}
+
+function entriesOf(model: Model, nodes: readonly Node[]): ConstantEntry[] {
+  const tied = tieEntries(model, findTies(model));
+  const names = new Set(tied.map((e) => e.name));
+  return [...roleEntries(model, opTable, nodes).filter((e) => !names.has(e.name)), ...tied];
 }
 
 /** The nodes that something learned lies before. */

@@ -68,6 +68,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   classWeights: "training",
   freeze: "training",
   train: "training",
+  untie: "training",
   init: "training",
   insertBatchnorm: "training",
   batchNorm: "training",

@@ -86,6 +86,7 @@ export async function openRun(
     parameterGroups: parameterGroupsOf(flags),
     freeze: flags.freeze,
     train: flags.train,
+    untie: flags.untie,
     init: flags.init,
     insertBatchNorm: flags.insertBatchnorm,
     batchNorm: flags.batchNorm,

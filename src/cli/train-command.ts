@@ -195,6 +195,13 @@ export function addTrainingOptions(command: Command): void {
       ),
     )
     .addOption(
+      option(
+        "--untie <pattern>",
+        "weights that train apart although they are tied or shared; may be repeated",
+        several,
+      ),
+    )
+    .addOption(
       choice(
         "--init <how>",
         "keep: the student's weights as they are; otherwise fresh ones, except for frozen ones (default: keep)",

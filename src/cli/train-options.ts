@@ -41,6 +41,7 @@ export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFl
   classWeights?: string;
   freeze?: string[];
   train?: string[];
+  untie?: string[];
   init?: WeightInit;
   insertBatchnorm?: boolean;
   batchNorm?: "train" | "frozen";

@@ -1,9 +1,11 @@
-// PyTorch's TorchScript exporter merges initialisers of equal value. In a model that was never trained those are the
-// scales (all ones), biases (all zeros) and running statistics of different layers, which would then train as one, or
-// be weight and statistic at once. Here each is given back its own initialiser. Knows Identity, and no other op.
+// PyTorch's exporters merge initialisers of equal value. In a model that was never trained those are the scales (all ones),
+// biases (all zeros) and running statistics of different layers, and whole layers that were copied, which would then train as
+// one, or be weight and statistic at once. Here each is given back its own initialiser. Knows Identity, and no other op.
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from "onnx-buf";
 import { Names } from "../base/names.ts";
 import { isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
+import { signatureOf } from "./graph-signature.ts";
+import { copiesByOperation, copyTest, mayBeMerged } from "./merged-copies.ts";
 import { domainOf, dtypeOf, shallow } from "./proto.ts";
 
 export interface Separated {
@@ -21,10 +23,18 @@ export interface SeparatedCopy {
 }
 
 /**
- * Separated are float initialisers all of whose elements are equal: where an Identity gives one a second name, as the exporter
- * leaves them; and vectors of two and more elements that several nodes, or several slots of one, take directly, as is left
- * when a simplifier has removed the Identities. Not separated: weights that differ from element to element, which are
- * tied on purpose, and what nodes share that have such a weight in common, for they are one layer.
+ * Separated are float initialisers:
+ *
+ * - where an Identity gives one a second name that is a parameter's (`a.weight` -> `b.weight`), as TorchScript's exporter leaves
+ *   merged copies (truly tied parameters have one name in a trace); in a file with such copies, names of the exporter's own too
+ *   (`onnx::MatMul_27` -> `onnx::MatMul_28`);
+ * - where the traced operations behind the nodes take different parameters (dynamo's metadata, see `graphSignature`);
+ * - where all elements are equal: behind an Identity of any name, and vectors of two and more elements that several nodes, or
+ *   several slots of one, take directly, as is left when a simplifier has removed the Identities, or where dynamo's
+ *   metadata was removed and its signature has more parameters than the file.
+ *
+ * Not separated: other weights whose elements differ, which are tied on purpose, and what nodes share that have such a
+ * weight in common, for they are one layer.
  */
 export function separateConstants(
   proto: ModelProto,
@@ -40,10 +50,11 @@ export function separateConstants(
   };
 
   const outputs = new Set(original.output.map((o) => o.name));
+  const isCopy = copyTest(proto, constants);
   const nodes = original.node.filter((node) => {
     const [from = "", name = ""] = [node.input[0], node.output[0]];
     if (node.opType !== "Identity" || domainOf(node.domain) !== "" || outputs.has(name)) return true;
-    if (!uniform(from)) return true;
+    if (!uniform(from) && !isCopy(from, name)) return true;
     add(name, from, false);
     return false;
   });
@@ -52,7 +63,14 @@ export function separateConstants(
   const isWeight = (name: string): boolean =>
     isFloat(dtypeOf(constants.get(name)?.dataType ?? 0) ?? "bool") && !uniform(name);
   const renamed = nodes.map((node) => [...node.input]);
-  for (const [name, places] of sharedVectors(nodes, uniform, constants)) {
+  const signature = signatureOf(original);
+  const merged = signature && copiesByOperation(signature, nodes, constants, uniform);
+  for (const { index, slot, name, as, invented } of merged?.copies ?? []) {
+    if (!constants.has(as)) add(as, name, invented);
+    (renamed[index] as string[])[slot] = as;
+  }
+  const direct = mayBeMerged(proto, merged, signature) ? sharedVectors(nodes, uniform, constants) : [];
+  for (const [name, places] of direct) {
     /** One initialiser for each layer; where it lies, by the slot and a weight of the layer. */
     const layers: string[] = [];
     const layerWith = new Map<string, number>();
@@ -122,7 +140,7 @@ function sharedVectors(
     if (node.opType === "Identity") return; // Another name, which is an output: no layer.
     node.input.forEach((name, slot) => {
       const t = constants.get(name);
-      if (t?.dims.length !== 1 || Number(t.dims[0]) < 2 || !uniform(name)) return;
+      if (t?.dims.filter((d) => Number(d) > 1).length !== 1 || !uniform(name)) return;
       const at = places.get(name) ?? [];
       places.set(name, at);
       at.push({ index, slot });

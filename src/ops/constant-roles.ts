@@ -137,7 +137,7 @@ class Roles {
     if (isMask(tensor)) return fixed("a mask that is added before a softmax");
     if (this.#signature?.absent.size === 0) return ownOfExporter;
     if (this.#signature && uses.some((use) => this.#operation(use.node)))
-      return this.#exporterMade(tensor, uses, weight);
+      return this.#exporterMade(x, tensor, uses, weight);
     if (this.#initialisers && this.#model.constantNodes.has(x))
       return fixed("a Constant node, where the weights are initialisers");
     if (weight) return parameter(`a weight of ${weight.node.op}`);
@@ -164,7 +164,7 @@ class Roles {
   }
 
   /** In a file with a signature that does not name it: the exporter's own, or computed from what the signature names. */
-  #exporterMade(tensor: Tensor, uses: readonly Use[], weight: Use | undefined): ConstantRole {
+  #exporterMade(x: Value, tensor: Tensor, uses: readonly Use[], weight: Use | undefined): ConstantRole {
     const takes = uses.flatMap(({ node }) => this.#operation(node)?.takes ?? []);
     const parameters = takes.filter((e) => e.kind === "PARAMETER");
     const absent = parameters.filter((e) => this.#signature?.absent.has(e));
@@ -182,11 +182,11 @@ class Roles {
       const literal = uses.some(
         (use) => literalSlot(use) !== undefined || this.#neighbourhood.literal(use, value) !== undefined,
       );
-      const inside = this.#foldedInto(uses);
+      const inside = this.#foldedInto(x, uses);
       return literal || inside.length === 0 ? ownOfExporter : computed;
     }
     if (absent.length > 0) return computed;
-    const folded = this.#foldedInto(uses);
+    const folded = this.#foldedInto(x, uses);
     return folded.length > 0 && !isPositionTable(tensor) ? computed : ownOfExporter;
   }
 
@@ -204,11 +204,16 @@ class Roles {
     );
   }
 
-  /** Unclaimed parameters of the modules whose operations take the constant, or of modules within these. */
-  #foldedInto(uses: readonly Use[]): SignatureEntry[] {
+  /**
+   * Unclaimed parameters of the modules whose operations take the constant, or of modules within these. Of the outermost module
+   * that is all of them: only what bears the name of a traced operation (`embedding_1`) was computed from one.
+   */
+  #foldedInto(x: Value, uses: readonly Use[]): SignatureEntry[] {
     const modules = uses.flatMap(({ node }) => this.#operation(node)?.module ?? []);
     return this.#unclaimed.filter((e) =>
-      modules.some((m) => (m === "" ? !e.target.includes(".") : e.target.startsWith(`${m}.`))),
+      modules.some((m) =>
+        m === "" ? !e.target.includes(".") || !isLiteralName(x.name) : e.target.startsWith(`${m}.`),
+      ),
     );
   }
 

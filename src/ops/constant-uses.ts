@@ -257,4 +257,4 @@ export const isNormalisationName = (name: string): boolean =>
  * file of TorchScript's exporter (`torchScript`) the same holds for names of the outermost module, `gate`.
  */
 export const isModuleName = (name: string, torchScript: boolean): boolean =>
-  (torchScript ? /^[A-Za-z_]\w*(\.\w+)*$/ : /^[A-Za-z_]\w*(\.\w+)+$/).test(name) && !isLiteralName(name);
+  (/^\w+(\.\w+)+$/.test(name) || (torchScript && /^[A-Za-z_]\w*$/.test(name))) && !isLiteralName(name);

@@ -5,6 +5,7 @@ import { takeSamples } from "../base/samples.ts";
 import type { Tensor } from "../base/tensor.ts";
 import { likelyWeights, neededBy } from "../compile/check-path.ts";
 import { valueNamed } from "../compile/compile-step.ts";
+import type { ConstantEntry } from "../compile/role-table.ts";
 import { frozenNames } from "../compile/roles.ts";
 import { pathTo } from "../compile/student-forward.ts";
 import { typeOf, type Value } from "../graph/graph.ts";
@@ -25,6 +26,7 @@ import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
 import { rebatch } from "./rebatch.ts";
+import { findTies, type Tie, tieEntries, withTiedValues, withTies, withUntied } from "./tied-weights.ts";
 import type { WeightInit } from "./weight-init.ts";
 
 export interface PrepareStudentOptions {
@@ -42,6 +44,7 @@ export interface PrepareStudentOptions {
   readonly seed?: number | undefined;
   readonly freeze?: readonly string[] | undefined;
   readonly train?: readonly string[] | undefined;
+  readonly untie?: readonly string[] | undefined;
   readonly insertBatchNorm?: boolean | undefined;
 }
 
@@ -55,6 +58,8 @@ export interface PreparedStudent {
   readonly observation: Observation;
   /** First values that are not those of `model`. */
   readonly values: ReadonlyMap<string, Tensor>;
+  /** Constants that follow others (see `findTies`). */
+  readonly ties: readonly ConstantEntry[];
   readonly notes: readonly string[];
   /** What run.json records of the preparation. */
   readonly record: Readonly<Record<string, unknown>>;
@@ -67,22 +72,26 @@ export interface PreparedStudent {
  * `rebatch`; E_OPTION where BatchNormalization cannot be inserted, as `insertBatchNorm`.
  */
 export async function prepareStudent(file: Model, o: PrepareStudentOptions): Promise<PreparedStudent> {
-  const own = await withBranches(file, o);
+  const { init = "keep", seed = 0, freeze = [], train = [], untie = [] } = o;
+  const own = withUntied(await withBranches(file, o), untie);
+  const ties = findTies(own, { untie, frozen: frozenNames({ freeze, train }, own) });
   const logits = logitsOf(own, o.logits, o.activation, "the student");
   for (const { name, student: value } of o.taps) valueNamed(own, value, `tap "${name}"`);
-  const batched = await atBatch(withLogits(own, logits), logits, o).catch((error: unknown) => {
-    throw unknownToRuntime(own, o.runtime, error);
-  });
+  const batched = await atBatch(withLogits(withTies(own, ties), logits), logits, o).catch(
+    (error: unknown) => {
+      throw unknownToRuntime(own, o.runtime, error);
+    },
+  );
   const notes: (string | undefined)[] = [
     describeLogits(logits, "the student"),
     batched.fixed === undefined ? undefined : describeRebatched("the student", batched.fixed, o.batch),
+    describeTies(ties),
   ];
   const wanted = [logits.value, ...o.taps.map((t) => t.student)].map((name) =>
     valueNamed(batched.model, name, "logits"),
   );
   const { known } = batched.observation;
 
-  const { init = "keep", seed = 0, freeze = [], train = [] } = o;
   const fresh =
     init === "keep" ? undefined : freshWeights(batched.model, { init, seed, freeze, train, wanted, known });
   if (fresh) notes.push(describeFresh(fresh, init, seed));
@@ -109,15 +118,26 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
       ? { ...(await observe(model, o.runtime, o.feeds)), seen: batched.observation.seen }
       : batched.observation,
     values: fresh?.values ?? new Map(),
+    ties: tieEntries(own, ties),
     notes: notes.filter((note) => note !== undefined),
     record: {
       logits: logits.value,
       ...(batched.fixed !== undefined && { madeForBatch: batched.fixed }),
       ...(inserted && { batchNorm: inserted.folds.map((f) => f.weight) }),
     },
-    export: (state) =>
-      inserted ? withWeights(inserted.own, foldBatchNorm(state, inserted.folds)) : withWeights(own, state),
+    export: (state) => {
+      const all = withTiedValues(state, ties);
+      return inserted ? withWeights(inserted.own, foldBatchNorm(all, inserted.folds)) : withWeights(own, all);
+    },
   };
+}
+
+function describeTies(ties: readonly Tie[]): string | undefined {
+  if (ties.length === 0) return undefined;
+  const pairs = ties.map(
+    ({ name, of, transposed }) => `"${name}" is ${transposed ? "the transpose of " : ""}"${of}"`,
+  );
+  return `tied, because the file holds one weight twice: ${listed(pairs)}; --untie trains them apart`;
 }
 
 function describeFresh({ values, kept }: FreshWeights, init: WeightInit, seed: number): string {

@@ -62,7 +62,7 @@ export async function* distill(options: DistillOptions): AsyncGenerator<DistillE
       resumedAt: step,
       parameters: modelSize(student.own).parameters,
       trained: compiled.weights.reduce((n, p) => n + p.size, 0),
-      roles: roleRows(compiled.constants),
+      roles: roleRows([...compiled.constants, ...student.ties]),
       taps: prepared.taps,
       notes: [...notes, ...prepared.notes, ...answers.notes, ...loaded.notes],
     };

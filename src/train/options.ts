@@ -116,6 +116,12 @@ export interface DistillOptions extends OutputOptions {
    */
   readonly train?: readonly string[] | undefined;
   /**
+   * Patterns of constants that train apart: of two that hold the same numbers or each other's transpose and would be tied (an
+   * embedding and the head, which an exporter wrote twice), and of one that several nodes share, where each node then has its
+   * own, in `student.onnx` too. Default: none. E_OPTION for one that names nothing tied or shared.
+   */
+  readonly untie?: readonly string[] | undefined;
+  /**
    * "keep" (default): the student's weights as they are; "kaiming", "xavier", "trunc-normal": fresh ones from the seed, except
    * for what is frozen (see `freshWeights` in src/prepare).
    */
@@ -245,6 +251,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   parameterGroups: true,
   freeze: true,
   train: true,
+  untie: true,
   init: true,
   insertBatchNorm: true,
   batchNorm: true,
@@ -381,6 +388,7 @@ export function resolveOptions(o: DistillOptions) {
     parameterGroups: parameterGroups.length > 0 ? parameterGroups : undefined,
     freeze: [...(o.freeze ?? []), ...parameterGroups.filter((g) => g.freeze).map((g) => g.match)],
     train: o.train ?? [],
+    untie: o.untie ?? [],
     init: among("init", o.init ?? "keep", weightInits),
     insertBatchNorm: o.insertBatchNorm ?? false,
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),

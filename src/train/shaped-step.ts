@@ -65,6 +65,7 @@ export function studentAt(
     seed: o.seed,
     freeze: o.freeze,
     train: o.train,
+    untie: o.untie,
     insertBatchNorm: o.insertBatchNorm,
   });
 }
