@@ -35,7 +35,7 @@ export function opsDoc(): string {
     const rows = all.filter((d) => kindOf(d) === kind);
     return rows.length === 0 ? [] : [`${titles[kind]} (${rows.length})\n\n${table(kind, rows)}`];
   });
-  return `${head}\n\n${parts.join("\n\n")}\n\n${conformanceSection(readSummary())}\n`;
+  return `${head}\n\n${[...parts, served, conformanceSection(readSummary())].join("\n\n")}\n`;
 }
 
 const head = `# Ops of a student
@@ -49,6 +49,30 @@ shapes and constants alone is computed once, before training, and needs no gradi
 trained weight, or behind frozen ones alone, may be anything that ONNX Runtime runs: what has no rule runs as it stands, before
 each step.
 \`onnx-distill inspect model.onnx\` says the same of one model.`;
+
+/** Where ONNX Runtime was found to differ from the specification or from PyTorch, on valid input. */
+const served = `## What is trained is what is served
+
+A random search (\`npm run test:differential\`) holds each op of a step to ONNX Runtime's own kernel. Where the specification leaves
+room, or the runtime does otherwise, a step does as the runtime does, because that is what the exported student will do:
+
+| op | ONNX Runtime and the step | elsewhere |
+| --- | --- | --- |
+| Resize, Upsample | sizes from scales, and places, in float32; nearest takes two neighbours for a tie within 1e-6 | PyTorch takes sizes in double: 10 · 0.7 is 7 in both where the scale is stored as float32 there, but single pixels may differ |
+| Resize, antialiased | an axis that keeps its size is copied, whatever its scale | ONNX filters it |
+| Attention | a query that may look at nothing (bool, −∞, lowest float) gives 0 | PyTorch: 0 for bool and −∞, the mean of all values for the lowest float |
+| com.microsoft Attention, MultiHeadAttention | such a query looks at all keys alike, also at later ones; \`unidirectional\` leaves the last query all keys |  |
+| LSTM, GRU, RNN | the last state of a sequence of length 0 is 0; an LSTM's cell is not clipped; Affine, ScaledTanh and ThresholdedRelu without parameters have 0 | ONNX: the initial state; PyTorch takes no sequence of length 0 |
+| MaxPool, AveragePool, LpPool | SAME padding does not count dilations | ONNX counts them |
+| ConvTranspose | SAME padding adds nothing where the windows do not reach that far | ONNX pads the output |
+| MeanVarianceNormalization | NaN where x is constant | ONNX adds 1e-9 to the deviation: 0 |
+| Clip | without a bound, the largest finite number is one | PyTorch lets ∞ pass |
+| Slice | a start beyond the first element is the first element; 2³¹ − 1 as an end is open in either direction | NumPy finds nothing there |
+| Celu, Shrink, Range, Dropout | the runtime's order of comparisons and sums; the mask of a Dropout that does nothing is false before opset 12 | |
+
+Left as they are, with numbers that no model should rely on: NaN to QuantizeLinear stays NaN (the runtime makes the lowest number of
+it), so that a run that diverges is seen to; LRN beside a NaN or ∞, which the runtime spreads over later channels; extrema beside
+NaN in Hardmax; Softplus above 88 inside of LSTM, GRU and RNN, which overflows there.`;
 
 const name = (d: OpDefinition): string => tableKey(d.op, d.domain);
 

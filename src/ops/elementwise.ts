@@ -236,15 +236,16 @@ const clip = defineOp({
       return attr.has(name) ? b.like(x(0), attr.float(name)) : undefined;
     };
     const [low, high] = [bound("min", 1), bound("max", 2)];
-    return [low || high ? b.node("Clip", [x(0), low, high]) : x(0)];
+    // Also without bounds: then the largest numbers are, and an infinity does not pass.
+    return [b.node("Clip", [x(0), low, high])];
   },
   infer: sameAsFirst,
   grad: ({ b, x, has, dy }) => [
     () => {
       const above = has(1) ? b.greater(x(0), x(1)) : undefined;
       const below = has(2) ? b.less(x(0), x(2)) : undefined;
-      const within = (above && below ? b.and(above, below) : (above ?? below)) as Value;
-      return b.where(within, dy(0), b.like(dy(0), 0));
+      const within = above && below ? b.and(above, below) : (above ?? below);
+      return within ? b.where(within, dy(0), b.like(dy(0), 0)) : dy(0);
     },
     notDifferentiable,
     notDifferentiable,

@@ -126,7 +126,7 @@ const groupNormalization = defineOp({
   },
 });
 
-/** y = (x − μ)/(σ + 1e-9), the moments over `axes` (default [0, 2, 3]). */
+/** y = (x − μ)/σ, the moments over `axes` (default [0, 2, 3]): NaN where x is constant, as in ONNX Runtime; ONNX adds 1e-9 to σ. */
 const meanVarianceNormalization = defineOp({
   op: "MeanVarianceNormalization",
   versions: [9, 13],
@@ -135,7 +135,7 @@ const meanVarianceNormalization = defineOp({
     const axes = axesOf(attr.ints("axes", [0, 2, 3]), b.dims(x(0)).length, where);
     const centred = b.sub(x(0), b.reduceMean(x(0), axes, true));
     const deviation = b.sqrt(b.reduceMean(b.square(centred), axes, true));
-    return [b.div(centred, b.shift(deviation, 1e-9))];
+    return [b.div(centred, deviation)];
   },
 });
 

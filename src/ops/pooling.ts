@@ -155,9 +155,10 @@ const lpPool = defineOp({
   emit: ({ b, x, attr, where }) => {
     const { window, spatial, out } = readPool(attr, b.dims(x(0)), where);
     const p = attr.int("p", 2);
-    // Windows that reach beyond the end are cut there or padded with zeros: the same sum.
+    // Windows that reach beyond the end are cut there or padded with zeros: the same sum. Padded first, so that ONNX Runtime
+    // does not draw the padding into a pool that allows less of it.
     const around = paddedTo(window, spatial, out);
-    const padded = b.pad(power(b, x(0), p), [0, 0, ...around.begin], [0, 0, ...around.end]);
+    const padded = power(b, b.pad(x(0), [0, 0, ...around.begin], [0, 0, ...around.end]), p);
     const bare = { ...around, begin: fill(spatial, 0), end: fill(spatial, 0) };
     const mean = b.node("AveragePool", [padded], { ...windowAttributes(bare), count_include_pad: int(0) });
     return [root(b, b.scale(mean, sizeOf(window.kernel)), p)];
@@ -215,8 +216,9 @@ function readPool(attr: AttributeReader, dims: Shape, where: string): Pool {
   const spatial = dims.slice(2);
   // ONNX Runtime pads for SAME as if there were no dilations; the specification counts them.
   const window = readWindow(attr, spatial, attr.ints("kernel_shape"), where, (w) => w.kernel);
-  // With SAME padding the number of windows is fixed already.
-  const same = attr.string("auto_pad", "NOTSET").startsWith("SAME");
+  // With SAME padding the number of windows is fixed already, if none reaches beyond it.
+  const dilated = !sameShape(reachOf(window), window.kernel);
+  const same = attr.string("auto_pad", "NOTSET").startsWith("SAME") && !dilated;
   const floor = outputSizes(spatial, window, where);
   const out = outputSizes(spatial, window, where, attr.int("ceil_mode", 0) === 1 && !same);
   return { window, spatial, out, ceil: out.some((size, i) => size !== floor[i]) };

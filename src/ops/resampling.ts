@@ -129,7 +129,8 @@ function resample(c: EmitContext, target: readonly AxisTarget[], sampling: Sampl
   if (target.every((t) => t.size === dims[t.axis])) return y;
   for (const t of target) {
     const from = dims[t.axis] as number;
-    if (t.size === from && t.scale === 1) continue;
+    // Antialiased, an axis whose size stays is copied there, too, whatever its scale.
+    if (t.size === from && (t.scale === 1 || sampling.interpolation.antialias)) continue;
     const places = Array.from({ length: t.size }, (_, i) => placeOf(c, sampling.coordinates, i, from, t));
     y = rule(c, y, t, from, places, sampling);
   }
@@ -142,8 +143,9 @@ function placeOf(c: EmitContext, mode: string, i: number, from: number, { size, 
     case "half_pixel":
       return f32(middle - 0.5);
     case "half_pixel_symmetric": {
+      // Added up in doubles there, other than in the modes around it.
       const share = f32(size / f32(from * scale));
-      return f32(f32(f32((from / 2) * f32(1 - share)) + middle) - 0.5);
+      return f32(f32((from / 2) * f32(1 - share)) + (i + 0.5) / scale - 0.5);
     }
     case "pytorch_half_pixel":
       return size > 1 ? f32(middle - 0.5) : 0;
@@ -170,10 +172,13 @@ type AxisRule = (
   sampling: Sampling,
 ) => Value;
 
+/** What ONNX Runtime takes for a tie between two neighbours. */
+const tie = 1e-6;
+
 const nearestAxis: AxisRule = (c, x, { axis, scale }, from, places, { nearest }) => {
   const round: Readonly<Record<string, (x: number) => number>> = {
-    round_prefer_floor: (p) => Math.ceil(p - 0.5),
-    round_prefer_ceil: (p) => Math.floor(p + 0.5),
+    round_prefer_floor: (p) => Math.floor(p) + Number(p - Math.floor(p) - 0.5 >= tie),
+    round_prefer_ceil: (p) => Math.floor(p) + Number(p - Math.floor(p) - 0.5 > -tie),
     floor: Math.floor,
     ceil: Math.ceil,
     simple: scale < 1 ? Math.ceil : Math.floor,

@@ -38,9 +38,15 @@ export function readWindow(
   const reach = samePads(window);
   const total = spatial.map((size, i) => {
     const stride = at(window.strides, i);
-    return Math.max(0, (Math.ceil(size / stride) - 1) * stride + at(reach, i) - size);
+    return (Math.ceil(size / stride) - 1) * stride + at(reach, i) - size;
   });
-  return { ...window, ...halves(total, autoPad, where) };
+  if (total.some((n, i) => n < 0 && at(window.dilations, i) > 1))
+    throw new DistillError(
+      "E_OP",
+      `${where}: auto_pad "${autoPad}" of dilated windows that lie further apart than they are wide is not supported; write pads instead`,
+    );
+  const least = total.map((n) => Math.max(0, n));
+  return { ...window, ...halves(least, autoPad, where) };
 }
 
 /** The window of ConvTranspose, which lies over its *output*, and the output padding. */

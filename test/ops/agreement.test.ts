@@ -12,6 +12,24 @@ const window = (k: number, s: number, pad = 0) => ({
   pads: ints([pad, pad, pad, pad]),
 });
 
+const symmetric = {
+  coordinate_transformation_mode: string("half_pixel_symmetric"),
+  nearest_mode: string("floor"),
+};
+const asymmetric = (nearest: string): Attributes => ({
+  coordinate_transformation_mode: string("asymmetric"),
+  nearest_mode: string(nearest),
+});
+const resize = (
+  dims: readonly number[],
+  to: { readonly scales?: readonly number[]; readonly sizes?: readonly number[] },
+  attributes: Attributes,
+): NodeCase => {
+  const scales = to.scales && tensor("float32", to.scales, [to.scales.length]);
+  const sizes = to.sizes && tensor("int64", to.sizes);
+  return node("Resize", [dims, undefined, ...(sizes ? [undefined, sizes] : [scales])], attributes, at(19));
+};
+
 const cases: readonly NodeCase[] = [
   ...[6, 22].map((v) => node("Selu", [[3, 4]], {}, at(Math.max(v, 7)))),
   node("Selu", [[3, 4]], { alpha: float(1.2), gamma: float(0.8) }),
@@ -76,6 +94,17 @@ const cases: readonly NodeCase[] = [
   ]),
   node("ReduceLogSum", [{ dims: [2, 3], low: 0.5 }], { axes: ints([1]) }, at(11)),
   node("Upsample", [[1, 1, 2, 3]], { mode: string("linear"), scales: floats([1, 1, 2, 2]) }, at(7)),
+  // Sizes and places that hang on the last bit of a float32.
+  resize([1, 1, 10], { scales: [1, 1, 0.7] }, { mode: string("linear") }),
+  resize([1, 1, 9], { sizes: [1, 1, 5] }, symmetric),
+  resize([1, 1, 8], { sizes: [1, 1, 12] }, symmetric),
+  resize([1, 1, 3], { sizes: [1, 1, 1] }, symmetric),
+  resize([1, 1, 7], { sizes: [1, 1, 2] }, asymmetric("round_prefer_ceil")),
+  resize([1, 1, 7], { sizes: [1, 1, 4] }, asymmetric("round_prefer_ceil")),
+  resize([1, 1, 14], { sizes: [1, 1, 19] }, {}),
+  // An axis that keeps its size is copied, antialiased.
+  resize([1, 1, 6, 3], { scales: [1, 1, 0.5, 1.1] }, { mode: string("linear"), antialias: int(1) }),
+  node("Upsample", [[1, 1, 5], tensor("float32", [1, 1, 1.3])], {}, at(9)),
 ];
 
 testAgreement(cases);

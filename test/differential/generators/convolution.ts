@@ -22,10 +22,10 @@ function windows(
   const reach = kernel.map((k, i) => (k - 1) * (dilations[i] as number) + 1);
   const spatial = reach.map((r) => r + d.int(0, 5));
   const auto = d.chance(0.25) ? d.pick(["SAME_UPPER", "SAME_LOWER", "VALID"]) : undefined;
-  // The runtime refuses the negative padding that wider strides would need.
-  const strides = reach.map((r) => d.int(1, auto && !options.apart ? Math.min(r, 3) : 3));
-  const most = options.padsBelowKernel ? kernel : reach;
-  const pads = [...most, ...most].map((r) => d.int(0, Math.min(2, r - 1)));
+  // The runtime refuses the negative padding that wider strides would need, or we where it makes something else of it.
+  const wide = options.padsBelowKernel ? kernel : reach;
+  const strides = wide.map((r) => d.int(1, auto && !options.apart ? Math.min(r, 3) : 3));
+  const pads = [...wide, ...wide].map((r) => d.int(0, Math.min(2, r - 1)));
   return {
     kernel,
     spatial,

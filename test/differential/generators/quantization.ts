@@ -60,13 +60,10 @@ const quantize =
       Array.from({ length: p.own.reduce((q, n) => q * n, 1) }, () => d.pick([0.5, 0.1, 0.25, 1, 0.03])),
       p.own,
     );
-    const x = fed(
-      d.floats(p.dims, {
-        low: d.pick([-2, -40]),
-        high: d.pick([2, 40]),
-        edges: d.pick(["none", "finite", "any"]),
-      }),
-    );
+    // Far beyond the range. No NaN, of which the runtime makes the lowest number, and nothing beyond 2³¹ scales, of which some
+    // of its kernels do: a run that diverges shall be seen to.
+    const most = d.pick([2, 40, 1e4]);
+    const x = fed(d.floats(p.dims, { low: -most, high: most, edges: "none" }));
     return {
       inputs: d.chance(0.8) || dtype !== "uint8" ? [x, known(scale), zero] : [x, known(scale)],
       attributes: where(p, d, microsoft ? 13 : opset),

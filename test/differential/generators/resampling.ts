@@ -125,14 +125,15 @@ export const resampling = {
       };
     }
     const mode = d.pick(["nearest", "nearest", "linear", "cubic"]);
-    const spatial = mode === "cubic" ? 2 : d.int(1, 2);
+    const spatial = mode === "cubic" ? 2 : d.int(1, 3);
     const dims = [
       d.length({ most: 2 }),
       d.length({ most: 2 }),
-      ...Array.from({ length: spatial }, () => d.int(1, 12)),
+      ...Array.from({ length: spatial }, () => d.int(1, spatial === 3 ? 5 : 12)),
     ];
     const antialias = opset >= 18 && mode !== "nearest" && d.chance(0.3);
-    const place = d.pick(opset >= 19 ? [...coordinates, "half_pixel_symmetric"] : coordinates);
+    const own = opset >= 19 ? ["half_pixel_symmetric"] : opset < 13 ? ["tf_half_pixel_for_nn"] : [];
+    const place = d.pick([...coordinates, ...own]);
     const bySizes = d.chance(0.4);
     const scales = dims.slice(2).map((n) => {
       const s = scale(d);
@@ -159,7 +160,7 @@ export const resampling = {
         ...(only && { axes: ints(dims.slice(2).map((_, i) => i + 2)) }),
         ...(policy && { keep_aspect_ratio_policy: string(d.pick(["not_larger", "not_smaller"])) }),
       },
-      tolerance: 1e-5, // The runtime computes places and weights in float32.
+      tolerance: 3e-5, // The runtime computes weights in float32.
     };
   },
   Upsample: upTo(9, "opset 10 took it away", ({ d, opset }) => {
