@@ -13,7 +13,7 @@ import { type ConstantEntry, entryOf } from "./role-table.ts";
 export interface Roles {
   readonly trained: readonly Value[];
   readonly statistics: ReadonlySet<Value>;
-  /** Every float constant that the loss depends on, with its role and why it has it. */
+  /** Every float constant that the loss depends on, and every quantised weight, with its role and why it has it. */
   readonly entries: readonly ConstantEntry[];
 }
 
@@ -45,7 +45,7 @@ export function rolesOf(model: Model, table: OpTable, path: readonly Node[], cho
   const trained: Value[] = [];
   const statistics = new Set<Value>();
   const entries: ConstantEntry[] = [];
-  const natural = constantRoles(model, table, path);
+  const natural = naturalRoles(model, table, path);
   const chosenRoles = new Map([...natural].map(([x, role]) => [x, choice(x.name, role)] as const));
   const held = heldStatistics(table, path, natural, chosenRoles, chosen);
   for (const [x, own] of chosenRoles) {
@@ -104,9 +104,23 @@ function heldStatistics(
   return held;
 }
 
+/** The roles of float constants, and of weights that were quantised, which nobody trains. */
+function naturalRoles(model: Model, table: OpTable, path: readonly Node[]): Map<Value, ConstantRole> {
+  const roles = constantRoles(model, table, path);
+  for (const node of model.graph.nodes)
+    for (const x of node.inputs)
+      if (x && !roles.has(x) && isQuantised(model, x))
+        roles.set(x, { kind: "fixed", reason: `${quantisedTo(model, x)}, taken by ${node.op}` });
+  return roles;
+}
+
+function quantisedTo(model: Model, x: Value): string {
+  return isFloat8((model.graph.constants.get(x) as Tensor).dtype) ? "floats of 8 bits" : "whole numbers";
+}
+
 /** The roles as they are without a user's choice, as entries. */
 export function roleEntries(model: Model, table: OpTable, path: readonly Node[]): ConstantEntry[] {
-  return [...constantRoles(model, table, path)].map(([x, role]) =>
+  return [...naturalRoles(model, table, path)].map(([x, role]) =>
     entryOf(x.name, model.graph.constants.get(x) as Tensor, role),
   );
 }
@@ -146,9 +160,8 @@ export function describeQuantised(model: Model): string | undefined {
   const found = new Set(nodes.flatMap((n) => n.inputs.filter((x) => x && isQuantised(model, x)) as Value[]));
   const [first] = found;
   if (!first) return undefined;
-  const { dtype } = model.graph.constants.get(first) as Tensor;
   const more = found.size > 1 ? ` and ${found.size - 1} more` : "";
-  return `"${first.name}"${usedBy(first, nodes)}${more} holds ${isFloat8(dtype) ? "floats of 8 bits" : "whole numbers"}: train the float32 model that was quantised, and quantise the result`;
+  return `"${first.name}"${usedBy(first, nodes)}${more} holds ${quantisedTo(model, first)}: train the float32 model that was quantised, and quantise the result`;
 }
 
 function isQuantised(model: Model, x: Value): boolean {

@@ -1,9 +1,11 @@
 // Students that hold weights of few bits: those are not trained, what stands beside them is, and they are delivered as they were.
 import { describe, expect, it } from "vitest";
 import { type NumericDType, type Tensor, tensor } from "../../src/base/tensor.ts";
+import { roleEntries } from "../../src/compile/roles.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
+import { opTable } from "../../src/ops/index.ts";
 import { testRandom } from "../gradient-checker.ts";
 import { studentFromText } from "../models/graph-text.ts";
 import { collect, only } from "./helpers.ts";
@@ -141,6 +143,21 @@ describe("the head learns what it learns on the numbers that are meant, and the 
     const held = await trained(student("w = Cast(q) to=1\ng = MatMul(x, w)", { q }));
     expect(held("head.weight")).toEqual(await meant(body.map((_, i) => [1, 0.5, -1.5][column(i)]!)));
     expect(held("q")).toEqual(q);
+  });
+});
+
+it("the table of constants names them, and --train cannot", async () => {
+  const bytes = student("w = DequantizeLinear(q, s)\ng = MatMul(x, w)", {
+    q: tensor("int4", body, [5, 3]),
+    s: tensor("float32", [0.1], []),
+  });
+  const model = readModel(bytes);
+  expect(roleEntries(model, opTable, model.graph.nodes)).toContainEqual(
+    expect.objectContaining({ name: "q", role: "fixed", reason: "whole numbers, taken by DequantizeLinear" }),
+  );
+  const options = { student: bytes, data, batch: 24, epochs: 1, train: ["q"] };
+  await expect(collect(options)).rejects.toMatchObject({
+    message: expect.stringMatching(/^student: weight "q".* is int4; training needs float32: /),
   });
 });
 
