@@ -1,12 +1,13 @@
 // Share of |a| > τ; its gradient is that of the mean of σ(k(|a| − τ)).
-import { typeOf } from "../../graph/graph.ts";
 import { ACTIVITY_THRESHOLD, SURROGATE_STEEPNESS } from "../../strategies/index.ts";
 import { averagedScores } from "./metric.ts";
 
 export const sparsity = averagedScores((s) => {
   const { b, x, count } = s;
   const size = b.abs(x);
-  const score = s.mean(b.cast(b.greater(size, b.like(x, ACTIVITY_THRESHOLD)), typeOf(x).dtype));
+  // |a|/|a| is 1, and NaN where a is.
+  const inactive = b.lessOrEqual(size, b.like(x, ACTIVITY_THRESHOLD));
+  const score = s.mean(b.where(inactive, b.like(x, 0), b.div(size, size)));
   b.region({
     inputs: [x],
     outputs: [score],
