@@ -10,6 +10,7 @@ import {
   expands,
   isArithmetic,
   isBias,
+  isFoldedNorm,
   isLearnedName,
   isLinear,
   isLiteralName,
@@ -104,7 +105,7 @@ class Roles {
       node.inputs.forEach((x, slot) => {
         const tensor = x && this.#constants.get(x);
         if (!x || !tensor || roles.has(x) || !this.#counts(tensor.dtype)) return;
-        roles.set(x, this.#roleOf(x, tensor, { node, slot }));
+        roles.set(x, this.#withRemarks(x, this.#roleOf(x, tensor, { node, slot })));
       });
       const touched = node.inputs.some(
         (x) => x && (this.#touched.has(x) || roles.get(x)?.kind === "parameter"),
@@ -117,6 +118,16 @@ class Roles {
       }
     }
     return roles;
+  }
+
+  /** What training does with it that a user may not expect. */
+  #withRemarks(x: Value, role: ConstantRole): ConstantRole {
+    if (role.kind !== "parameter") return role;
+    const nodes = [...new Set((this.#uses.get(x) ?? []).map((use) => use.node))];
+    const shared = nodes.length > 1 ? `, shared by ${nodes.length} nodes` : "";
+    const padded = nodes.flatMap((node) => paddingRow(this.#operation(node)?.text) ?? [])[0];
+    const padding = padded === undefined ? "" : `, row ${padded} too, which PyTorch keeps (padding_idx)`;
+    return { ...role, reason: `${role.reason}${shared}${padding}` };
   }
 
   #roleOf(x: Value, tensor: Tensor, first: Use): ConstantRole {
@@ -142,6 +153,8 @@ class Roles {
       return fixed("a Constant node, where the weights are initialisers");
     if (weight) return parameter(`a weight of ${weight.node.op}`);
     if (this.#scalesInput(x, tensor, first)) return onInput;
+    const frozen = uses.every((use) => isFoldedNorm(use, x.name, this.#constants));
+    if (frozen) return fixed("the exporter's product of a frozen normalisation behind Conv");
     const bias = uses.find((use) => isBias(use, tensor, this.#constants));
     if (bias) return parameter("a bias behind a layer");
     if (lone) return this.#lone(x, tensor, uses);
@@ -239,6 +252,10 @@ class Roles {
     return this.#definition(node)?.[what]?.includes(slot) === true;
   }
 }
+
+/** The row that an embedding was told to keep: `embedding.default](args = (%weight, %ids, 0))`. */
+const paddingRow = (text = ""): string | undefined =>
+  /aten\.embedding\.default\]\(args = \(%[\w.]+, %[\w.]+, (\d+)/.exec(text)?.[1];
 
 /** Ones, or zeros: what a normalisation without learned scale and offset is written with. */
 function isNormal(tensor: Tensor): boolean {

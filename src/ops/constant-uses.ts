@@ -141,6 +141,27 @@ export function isBias(use: Use, tensor: Tensor, constants: ReadonlyMap<Value, T
   return tensor.dims.filter((d) => d > 1).length <= 1 && weight.dims.some((d) => d === size);
 }
 
+/**
+ * Whether a vector under a name of TorchScript's own (`onnx::Mul_63`, `onnx::Add_65`) is the factor or the summand of a map
+ * x·a + b right behind a Conv without bias: FrozenBatchNorm2d, whose numbers are buffers, is folded so.
+ */
+export function isFoldedNorm(
+  { node, slot }: Use,
+  name: string,
+  constants: ReadonlyMap<Value, Tensor>,
+): boolean {
+  if (!/^onnx::(Mul|Add)_\d+$/.test(name)) return false;
+  const other = node.inputs[1 - slot]?.producer;
+  if (node.op === "Add") {
+    const factor = other?.op === "Mul" ? other.inputs.find((x) => x && constants.has(x)) : undefined;
+    return (
+      factor !== undefined &&
+      isFoldedNorm({ node: other as Node, slot: other?.inputs.indexOf(factor) ?? 0 }, factor.name, constants)
+    );
+  }
+  return node.op === "Mul" && other?.op === "Conv" && other.inputs[2] === undefined;
+}
+
 /** Numbers of which exporters put activations together: those of Gelu in its three forms, HardSwish, HardSigmoid, 1 − x. */
 const numbersOfCurves = [
   0.5,

@@ -387,3 +387,32 @@ test("a freeze by exact name reaches the copies of a constant that nodes share",
     "w",
   ]);
 });
+
+test("what TorchScript folds a FrozenBatchNorm2d to stays: a map under names of its own behind a Conv without bias", async () => {
+  const lines = (conv: readonly string[]): NodeLine[] => [
+    { op: "Conv", inputs: conv, output: "c" },
+    { op: "Mul", inputs: ["c", "onnx::Mul_6"], output: "m" },
+    { op: "Add", inputs: ["m", "onnx::Add_8"], output: "n" },
+    { op: "GlobalAveragePool", inputs: ["n"], output: "p" },
+    { op: "Flatten", inputs: ["p"], output: "logits" },
+  ];
+  const constants = {
+    k: randomTensor(1, [3, 2, 1, 1]),
+    b: float([1, 2, 3]),
+    "onnx::Mul_6": float([1, 2, 3], [1, 3, 1, 1]),
+    "onnx::Add_8": float([1, 2, 3], [1, 3, 1, 1]),
+  };
+  const by = async (conv: readonly string[]): Promise<string[]> =>
+    trainedOf(await compileModel(smallStudent([2, 2, 3, 3], constants, lines(conv)), 2));
+  expect(await by(["x", "k"])).toEqual(["k"]);
+  expect(await by(["x", "k", "b"])).toEqual(["b", "k", "onnx::Add_8", "onnx::Mul_6"]);
+});
+
+test("the table says what several nodes share", async () => {
+  const model = smallStudent([2, 3], { w: randomTensor(1, [3, 3]) }, [
+    { op: "MatMul", inputs: ["x", "w"], output: "h" },
+    { op: "MatMul", inputs: ["h", "w"], output: "logits" },
+  ]);
+  const compiled = await compileModel(model, 2);
+  expect(compiled.constants.map((c) => c.reason)).toEqual(["a weight of MatMul, shared by 2 nodes"]);
+});
