@@ -58,7 +58,7 @@ room, or the runtime does otherwise, a step does as the runtime does, because th
 
 | op | ONNX Runtime and the step | elsewhere |
 | --- | --- | --- |
-| Resize, Upsample | sizes from scales, and places, in float32; nearest takes two neighbours for a tie within 1e-6 | PyTorch takes sizes in double: 10 · 0.7 is 7 in both where the scale is stored as float32 there, but single pixels may differ |
+| Resize, Upsample | sizes from scales, and places, in float32; nearest takes two neighbours for a tie within 1e-6 | PyTorch takes sizes in double from the scale as it was written (10 · 0.7 is 7 there, too) |
 | Resize, antialiased | an axis that keeps its size is copied, whatever its scale | ONNX filters it |
 | Attention | a query that may look at nothing (bool, −∞, lowest float) gives 0 | PyTorch: 0 for bool and −∞, the mean of all values for the lowest float |
 | com.microsoft Attention, MultiHeadAttention | such a query looks at all keys alike, also at later ones; \`unidirectional\` leaves the last query all keys |  |

@@ -7,7 +7,7 @@ import { opTable } from "../../src/ops/index.ts";
 import { caseSeed, describeCase, drawCase, opKeys, runCase } from "./run-case.ts";
 
 /** Of each op. */
-const cases = 20;
+const cases = 40;
 const seed = 20;
 
 it("has a generator for every op of the table, and for no other", () => {
