@@ -14,11 +14,14 @@ import { encodeNode, fromProto } from "./edit-model.ts";
 import type { Model } from "./model.ts";
 import { dataTypeOf, originOf, shallow } from "./proto.ts";
 
-/** The model itself where it has no such input. Names of inputs stay; a value that is new is called `<input>/<its type>`. */
+/**
+ * The model itself where it has no such input. Names of inputs stay; a value that is new is called `<input>/<its type>`. What
+ * `withWeights` gives has the inputs of the file.
+ */
 export function withFloat32Inputs(model: Model): Model {
   const narrow = model.inputs.filter((i) => i.dtype === "float16" || i.dtype === "bfloat16");
   if (narrow.length === 0) return model;
-  const { proto } = originOf(model);
+  const { proto, file = proto, provenance } = originOf(model);
   const g = shallow(proto.graph as GraphProto);
   const names = new Map<string, string>();
   const casts: NodeProto[] = [];
@@ -42,7 +45,7 @@ export function withFloat32Inputs(model: Model): Model {
   g.node = [...casts, ...g.node.map((node) => taking(node, names))];
   const changed = shallow(proto);
   changed.graph = g;
-  return fromProto(changed, model);
+  return fromProto(changed, model, file, provenance, () => originOf(model).bytes);
 }
 
 function ofFloat32(v: ValueInfoProto): ValueInfoProto {

@@ -13,13 +13,12 @@ import type { DistillOptions, Resolved } from "./options.ts";
 import { activationOf, askedOf } from "./output-options.ts";
 import { functionTeacher, modelTeacher, type Teacher } from "./teacher.ts";
 
-/** A teacher is run as it is and never delivered: its weights stay in its file where it is large, its inputs take float32. */
+/** A teacher is run as it is and never delivered: its weights stay in its file where it is large. Inputs take float32. */
 export async function openModel(
   source: string | Uint8Array | Model,
   what: "teacher" | "student",
 ): Promise<Model> {
-  const model = await readAny(source, what);
-  return what === "teacher" ? withFloat32Inputs(model) : model;
+  return withFloat32Inputs(await readAny(source, what));
 }
 
 async function readAny(source: string | Uint8Array | Model, what: "teacher" | "student"): Promise<Model> {

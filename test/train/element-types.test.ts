@@ -9,6 +9,7 @@ import { withFloat32Inputs } from "../../src/onnx/float32-inputs.ts";
 import type { Model } from "../../src/onnx/model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { createNodeRuntime } from "../../src/runtime/ort-node.ts";
+import type { Runtime } from "../../src/runtime/session.ts";
 import { evaluateModel } from "../../src/train/evaluate-model.ts";
 import { feederFor } from "../../src/train/feeds.ts";
 import { openRunner } from "../../src/train/model-runner.ts";
@@ -121,6 +122,43 @@ describe("floats of other widths", () => {
       (await evaluateModel(model(m), labelled, { runtime })).metrics.loss as number;
     expect(await measure(name)).toBeCloseTo(await measure("single"), 2);
   });
+});
+
+it("a student with a float16 input is fed float32, in the step too, and keeps its input", async () => {
+  const fed = new Set<string>();
+  const watching: Runtime = {
+    name: runtime.name,
+    load: async (bytes, options) => {
+      const session = await runtime.load(bytes, options);
+      return {
+        ...{ inputs: session.inputs, outputs: session.outputs, release: () => session.release() },
+        run: (feeds, fetch, into) => {
+          for (const t of Object.values(feeds)) fed.add(t.dtype);
+          return session.run(feeds, fetch, into);
+        },
+      };
+    },
+  };
+  const data = arrayDataset({ inputs: [tensor("float32", values.x!, [6, 4])], labels: [0, 1, 2, 0, 1, 2] });
+  const train = (student: string) =>
+    collect({
+      student: bytesOf(student),
+      data,
+      evaluation: data,
+      batch: 6,
+      epochs: 3,
+      runtime: watching,
+      worker: false,
+    });
+  const [half, single] = [await train("half-input"), await train("single")];
+  expect(fed).not.toContain("float16");
+  const losses = (events: typeof half) => only(events, "step").map((e) => e.losses.loss as number);
+  close(losses(half), losses(single), 2e-3);
+  expect(losses(half)[2]).toBeLessThan(losses(half)[0] as number);
+  const { student } = only(half, "done")[0]!;
+  expect(readModel(student, { source: "student" }).inputs).toEqual([
+    { name: "x", dtype: "float16", dims: ["n", 4] },
+  ]);
 });
 
 describe("images", () => {
