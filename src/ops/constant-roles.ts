@@ -24,7 +24,7 @@ import {
   usesByValue,
 } from "./constant-uses.ts";
 import { fixedSlotsOf } from "./define.ts";
-import { isPositionTable } from "./position-table.ts";
+import { isDistanceTable, isPositionTable } from "./position-table.ts";
 
 export interface ConstantRole {
   /** Learned by descent; moved by a normalisation while it is trained; or neither. */
@@ -160,6 +160,8 @@ class Roles {
     if (lone) return this.#lone(x, tensor, uses);
     if (uses.some(({ node: { op }, slot: at }) => op === "Gather" && at === 0) || uses.some(isArithmetic))
       if (isPositionTable(tensor)) return fixed("a table of sines and cosines");
+    if (uses.every(isArithmetic) && isDistanceTable(tensor))
+      return fixed("a table of distances between places");
     return parameter(isLinear(first) ? `a weight of ${first.node.op}` : `learned, taken by ${first.node.op}`);
   }
 

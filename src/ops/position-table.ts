@@ -22,6 +22,27 @@ export function isPositionTable(tensor: Tensor): boolean {
   );
 }
 
+/**
+ * Whether every matrix of it holds slopes times distances, s·|i − j| or s·(j − i), as are added to scores of an attention
+ * (ALiBi; Press et al. 2021).
+ */
+export function isDistanceTable({ dtype, dims, data }: Tensor): boolean {
+  const [rows, columns] = [dims.at(-2) ?? 0, dims.at(-1) ?? 0];
+  if (dtype !== "float32" || rows !== columns || rows < 3) return false;
+  const all = data as Float32Array;
+  for (let at = 0; at < all.length; at += rows * rows) {
+    const slope = all[at + 1] as number;
+    const back = (all[at + rows] as number) === slope ? 1 : -1;
+    if (slope === 0) return false;
+    for (let i = 0; i < rows; i++)
+      for (let j = 0; j < rows; j++) {
+        const wanted = slope * (j >= i ? j - i : back * (i - j));
+        if (Math.abs((all[at + i * rows + j] as number) - wanted) > 1e-5 * Math.abs(wanted)) return false;
+      }
+  }
+  return true;
+}
+
 const numbers = (data: TensorData): Float32Array => data as Float32Array;
 
 function looksSo(all: Float32Array, rows: number, width: number): boolean {

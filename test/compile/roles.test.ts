@@ -416,3 +416,17 @@ test("the table says what several nodes share", async () => {
   const compiled = await compileModel(model, 2);
   expect(compiled.constants.map((c) => c.reason)).toEqual(["a weight of MatMul, shared by 2 nodes"]);
 });
+
+test("slopes times distances that are added to scores stay, any other table there trains", async () => {
+  const by = async (table: number[]): Promise<string[]> => {
+    const constants = { table: float(table, [3, 3]), w: randomTensor(3, [3, 3]), v: randomTensor(2, [3, 2]) };
+    const model = smallStudent([3, 3], constants, [
+      { op: "MatMul", inputs: ["x", "w"], output: "product" },
+      { op: "Add", inputs: ["product", "table"], output: "scores" },
+      { op: "MatMul", inputs: ["scores", "v"], output: "logits" },
+    ]);
+    return trainedOf(await compileModel(model, 3));
+  };
+  expect(await by([0, -0.5, -1, -0.5, 0, -0.5, -1, -0.5, 0])).toEqual(["v", "w"]);
+  expect(await by([0, -0.5, -1, -0.5, 0, -0.5, -1, -0.4, 0])).toEqual(["table", "v", "w"]);
+});
