@@ -26,6 +26,8 @@ interface Traits {
   readonly power?: true;
   /** Takes each element from one of two inputs. */
   readonly chooses?: true;
+  /** Makes one number of all along axes: what scales it by their size counts them. "root": of squares, under a root. */
+  readonly reduces?: "sum" | "mean" | "square" | "root";
   /** Turns scores into shares: what scales them before is a number of the attention. */
   readonly shares?: true;
   /** Slots in which one number is no weight, and what it is. */
@@ -59,6 +61,12 @@ const traits: Readonly<Record<string, Traits>> = {
   Flatten: view,
   Identity: view,
   Cast: view,
+  ReduceSum: { reduces: "sum" },
+  ReduceL1: { reduces: "sum" },
+  ReduceSumSquare: { reduces: "square" },
+  ReduceL2: { reduces: "root" },
+  ReduceMean: { reduces: "mean" },
+  GlobalAveragePool: { reduces: "mean" },
   Sqrt: { guarded: [0] },
   Reciprocal: { guarded: [0] },
   Log: { guarded: [0] },
@@ -190,13 +198,71 @@ export function literalSlot({ node, slot }: Use): string | undefined {
 /** The same, judged by its value and by what lies around. */
 export class Neighbourhood {
   readonly #users: ReadonlyMap<Value, readonly Node[]>;
+  readonly #constants: ReadonlyMap<Value, Tensor>;
   constructor(model: Model) {
     this.#users = usersOf(model.graph);
+    this.#constants = model.graph.constants;
   }
 
   literal(use: Use, value: number): string | undefined {
     if (!isArithmetic(use)) return undefined;
-    return this.#epsilon(use, value) ?? this.#scaleOfScores(use, value) ?? this.#partOfCurve(use, value);
+    return (
+      this.#epsilon(use, value) ??
+      this.#scaleOfScores(use, value) ??
+      this.#sizeOfAxes(use, value) ??
+      this.#partOfCurve(use, value)
+    );
+  }
+
+  /** A factor or divisor that is the size of the axes that are summed over (or multiplied away) before or behind it. */
+  #sizeOfAxes(use: Use, value: number): string | undefined {
+    if (traitsOf(use.node).sum || use.node.op === "Sub" || !(value > 0) || value === 1) return undefined;
+    const before = othersOf(use).flatMap((x) => this.#countedBefore(x));
+    const behind = this.#after(use.node).flatMap((n) => this.#counted(n, traitsOf(n).reduces === "square"));
+    const found = [...before, ...behind].find(({ by }) =>
+      by.some((n) => Number.isFinite(n) && (near(value, n, 1e-6) || near(value, 1 / n, 1e-6))),
+    );
+    return found && `the size of what ${found.op} sums over`;
+  }
+
+  #countedBefore(from: Value): { op: string; by: number[] }[] {
+    let x: Value | undefined = from;
+    let root = false;
+    for (let hop = 0; x?.producer && hop < 6; hop++) {
+      const node: Node = x.producer;
+      const counted = this.#counted(node, root);
+      if (counted.length > 0) return counted;
+      const { view, arithmetic } = traitsOf(node);
+      const operands = node.inputs.filter((v) => v && !this.#constants.has(v));
+      root ||= node.op === "Sqrt";
+      x = view || node.op === "Sqrt" || (arithmetic && operands.length === 1) ? operands[0] : undefined;
+    }
+    return [];
+  }
+
+  /** What numbers count the axes that a node sums over: their size; less one (an unbiased variance); roots of it. */
+  #counted(node: Node, root: boolean): { op: string; by: number[] }[] {
+    const dims = node.inputs[0]?.type?.dims;
+    const how = traitsOf(node).reduces;
+    if (!dims || (!how && !this.#multipliesData(node))) return [];
+    const n = how ? this.#reducedSize(node, dims) : (dims.at(-1) as number);
+    if (!(n > 1)) return [];
+    const whole = how === "mean" ? [n, n / (n - 1)] : [n, n - 1];
+    if (!how) return [{ op: node.op, by: [n, Math.sqrt(n)] }];
+    return [{ op: node.op, by: root || how === "root" ? whole.map(Math.sqrt) : whole }];
+  }
+
+  /** Whether a MatMul has data on both sides: behind weights, a number may well be a learned one. */
+  #multipliesData(node: Node): boolean {
+    return node.op === "MatMul" && node.inputs.every((x) => x && !this.#constants.has(x));
+  }
+
+  #reducedSize(node: Node, dims: readonly number[]): number {
+    if (node.op === "GlobalAveragePool") return dims.slice(2).reduce((n, d) => n * d, 1);
+    const attribute = node.attributes.axes;
+    const input = node.inputs[1] && this.#constants.get(node.inputs[1]);
+    const axes = attribute?.kind === "ints" ? attribute.value : [...(input?.data ?? [])].map(Number);
+    return (axes.length > 0 ? axes.map((a) => dims.at(a) ?? 1) : dims).reduce((n, d) => n * d, 1);
   }
 
   /** Added under a root or a quotient, and small. */

@@ -231,6 +231,20 @@ describe("one number alone", () => {
     expect(trainedOf(compiled)).toEqual(["bias", "block.gate", "last", "pool.p", "temperature", "weight"]);
   });
 
+  test("a number beside a sum that is none of its sizes, and one of that value elsewhere, train", async () => {
+    const constants = { weight: randomTensor(1, [3, 4]), a: one(0.3), b: one(0.25), c: one(1) };
+    const student = smallStudent([2, 3], constants, [
+      { op: "MatMul", inputs: ["x", "weight"], output: "product" },
+      { op: "Mul", inputs: ["product", "b"], output: "scaled" },
+      { op: "ReduceSum", inputs: ["scaled"], output: "sum" },
+      { op: "Mul", inputs: ["sum", "a"], output: "mean" },
+      { op: "Mul", inputs: ["mean", "c"], output: "gated" },
+      { op: "Mul", inputs: ["product", "gated"], output: "logits" },
+    ]);
+    expect(trainedOf(await compileModel(student, 2))).toEqual(["a", "b", "c", "weight"]);
+  });
+
+  const lastAxis = { axes: ints([-1]) };
   const literals: Readonly<
     Record<string, readonly [Readonly<Record<string, Tensor>>, readonly NodeLine[], string]>
   > = {
@@ -265,6 +279,45 @@ describe("one number alone", () => {
       { one: one(1) },
       [{ op: "Sub", inputs: ["one", "product"], output: "logits" }],
       "what is subtracted from of Sub",
+    ],
+    "one over a size, behind the sum over it": [
+      { quarter: one(0.25) },
+      [
+        { op: "Sin", inputs: ["product"], output: "apart" },
+        { op: "ReduceSumSquare", inputs: ["apart"], output: "sum", attributes: lastAxis },
+        { op: "Mul", inputs: ["quarter", "sum"], output: "mean" },
+        { op: "Mul", inputs: ["product", "mean"], output: "logits" },
+      ],
+      "the size of what ReduceSumSquare sums over",
+    ],
+    "the root of a size, below a norm": [
+      { two: one(2, [1]) },
+      [
+        { op: "ReduceL2", inputs: ["product"], output: "norm", attributes: lastAxis },
+        { op: "Div", inputs: ["norm", "two"], output: "mean" },
+        { op: "Mul", inputs: ["product", "mean"], output: "logits" },
+      ],
+      "the size of what ReduceL2 sums over",
+    ],
+    "a size less one, behind a mean and a root": [
+      { correction: one(Math.sqrt(4 / 3)) },
+      [
+        { op: "Mul", inputs: ["product", "product"], output: "square" },
+        { op: "ReduceMean", inputs: ["square"], output: "variance", attributes: lastAxis },
+        { op: "Sqrt", inputs: ["variance"], output: "deviation" },
+        { op: "Mul", inputs: ["deviation", "correction"], output: "unbiased" },
+        { op: "Div", inputs: ["product", "unbiased"], output: "logits" },
+      ],
+      "the size of what ReduceMean sums over",
+    ],
+    "the root of a width before data by data, with no softmax": [
+      { half: one(0.5) },
+      [
+        { op: "Mul", inputs: ["product", "half"], output: "queries" },
+        { op: "Transpose", inputs: ["product"], output: "keys", attributes: { perm: ints([1, 0]) } },
+        { op: "MatMul", inputs: ["queries", "keys"], output: "logits" },
+      ],
+      "the size of what MatMul sums over",
     ],
     "an operand that tf2onnx names": [
       { "model/scale/mul/y:0": one(0.7) },
