@@ -55,8 +55,9 @@ export function copiesByOperation(
       if (!isFloatTensor(constants.get(name))) return;
       const entry = signature.entry(name);
       if (entry && operation.takes.includes(entry)) own.add(name);
-      else if (free.length === 0) unclaimed.push({ index, slot, name });
-      else {
+      else if (free.length === 0) {
+        if (!combinesValues.test(operation.text)) unclaimed.push({ index, slot, name });
+      } else {
         const kind = entry ? kindOf(entry) : "weight";
         const alike = free.findIndex((e) => kindOf(e) === kind);
         const at = alike < 0 && free.length === 1 ? 0 : alike;
@@ -76,6 +77,12 @@ export function copiesByOperation(
       copies.push({ ...place, as: `${place.name}_constant`, invented: true });
   return { copies, known };
 }
+
+/**
+ * Arithmetic of two values of the program: a constant there that nothing in the program names was computed from parameters
+ * (`weight + 1e-10`), and being equal to one it is merged with it. What the exporter adds itself stands beside one value.
+ */
+const combinesValues = /aten\.(add|sub|mul|div)\.\w+\]\(args = \(%[\w.]+, %/;
 
 /** The last word of its name: `in_proj_weight` and `fc.weight` are weights. */
 const kindOf = ({ target }: SignatureEntry): string => target.split(/[._]/).at(-1) as string;

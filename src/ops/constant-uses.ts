@@ -67,7 +67,7 @@ const traits: Readonly<Record<string, Traits>> = {
   ReduceL2: { reduces: "root" },
   ReduceMean: { reduces: "mean" },
   GlobalAveragePool: { reduces: "mean" },
-  Sqrt: { guarded: [0] },
+  Sqrt: { guarded: [0], literal: { 0: "a number under a root" } },
   Reciprocal: { guarded: [0] },
   Log: { guarded: [0] },
   Erf: curve,

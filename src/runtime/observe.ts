@@ -7,6 +7,7 @@ import type { Graph, Node, Value } from "../graph/graph.ts";
 import { addAllOutputs } from "../onnx/export-model.ts";
 import type { Model } from "../onnx/model.ts";
 import { tableKey } from "../ops/builder.ts";
+import { constantRoles } from "../ops/constant-roles.ts";
 import { fixedSlotsOf } from "../ops/define.ts";
 import { opTable } from "../ops/index.ts";
 import type { Runtime, Tensors } from "./session.ts";
@@ -17,7 +18,8 @@ export interface Observation {
   /**
    * Values that do not depend on the feeds' elements nor on anything trainable, with what they hold **for the shapes
    * of these feeds**: constants other than float ones of two and more elements that may be weights,
-   * and what every deterministic op makes of such values (Shape, Size and the like: of the shape of any value).
+   * and what every deterministic op makes of such values (Shape, Size and the like: of the shape of any value). Not what is
+   * made of a learned number (exp of a scale, tanh of a gate), unless whole numbers follow from it.
    */
   readonly known: ReadonlyMap<Value, Tensor>;
   /** What the values hold that were asked for. */
@@ -67,7 +69,7 @@ export async function observe(
     types.set(value, value.type);
   }
   const seen = Object.fromEntries(wanted.flatMap((name) => (results[name] ? [[name, results[name]]] : [])));
-  return { types, known: fold(graph, results), seen };
+  return { types, known: foldModel(model, results), seen };
 }
 
 /** Values of element types that no session hands out; what they hold is observed as float32. */
@@ -85,11 +87,26 @@ function lowBitsOf(graph: Graph): ReadonlyMap<Value, DType> {
   return found;
 }
 
-function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {
-  const known = new Map<Value, Tensor>();
+function foldModel(model: Model, results: Tensors): Map<Value, Tensor> {
+  const { graph } = model;
   const fixed = fixedAlone(graph);
-  for (const [value, tensor] of graph.constants)
-    if (!isFloat(tensor.dtype) || sizeOf(tensor.dims) === 1 || fixed.has(value)) known.set(value, tensor);
+  const constants = [...graph.constants].filter(
+    ([x, t]) => !isFloat(t.dtype) || sizeOf(t.dims) === 1 || fixed.has(x),
+  );
+  const known = fold(graph, constants, results);
+  const learned = learnedNumbers(model, known, fixed);
+  if (learned.size === 0) return known;
+  const without = fold(
+    graph,
+    constants.filter(([x]) => !learned.has(x)),
+    results,
+  );
+  for (const x of learned) without.set(x, graph.constants.get(x) as Tensor);
+  return without;
+}
+
+function fold(graph: Graph, constants: Iterable<[Value, Tensor]>, results: Tensors): Map<Value, Tensor> {
+  const known = new Map(constants);
   for (const node of graph.nodes) {
     if (!isFoldable(node, known)) continue;
     for (const output of node.outputs) {
@@ -98,6 +115,37 @@ function fold(graph: Graph, results: Tensors): Map<Value, Tensor> {
     }
   }
   return known;
+}
+
+/** Float numbers of one element that are learned, from which floats alone would be folded. */
+function learnedNumbers(
+  model: Model,
+  known: ReadonlyMap<Value, Tensor>,
+  fixed: ReadonlySet<Value>,
+): Set<Value> {
+  const { graph, constantNodes } = model;
+  const origins = new Map<Value, Set<Value>>();
+  const candidates = new Set<Value>();
+  const inWholeNumbers = new Set<Value>();
+  for (const node of graph.nodes) {
+    const outputs = node.outputs.filter((y) => y !== undefined);
+    if (!outputs.some((y) => known.has(y))) continue;
+    const from = new Set<Value>();
+    for (const x of node.inputs) {
+      if (!x) continue;
+      const own = graph.constants.get(x);
+      if (own && isFloat(own.dtype) && !fixed.has(x) && !constantNodes.has(x)) from.add(x);
+      for (const origin of origins.get(x) ?? []) from.add(origin);
+    }
+    if (from.size === 0) continue;
+    const whole = outputs.some((y) => !isFloat(known.get(y)?.dtype ?? "int64"));
+    for (const x of from) (whole ? inWholeNumbers : candidates).add(x);
+    for (const y of outputs) origins.set(y, from);
+  }
+  for (const x of inWholeNumbers) candidates.delete(x);
+  if (candidates.size === 0) return candidates;
+  const roles = constantRoles(model, opTable, graph.nodes);
+  return new Set([...candidates].filter((x) => roles.get(x)?.kind === "parameter"));
 }
 
 /** Values that end in fixed slots and nowhere else, also by way of other nodes (scales put together by a Concat). */

@@ -6,6 +6,7 @@ import { exampleFeeds } from "../../src/runtime/example-feeds.ts";
 import { observe } from "../../src/runtime/observe.ts";
 import { nodeRuntime } from "../../src/runtime/ort-node.ts";
 import { fixtureBytes, fixturePath } from "../fixtures/models.ts";
+import { studentFromText } from "../models/graph-text.ts";
 
 describe("observe", () => {
   it("finds every type, and folds shape arithmetic but nothing that touches weights or data", async () => {
@@ -56,6 +57,29 @@ describe("observe", () => {
       expect(model.graph.outputs[0]?.type).toEqual({ dtype: "float32", dims: [3, 5] });
     },
   );
+
+  it("does not fold what is made of a learned number, unless whole numbers follow from it", async () => {
+    const number = (value: number) => tensor("float32", [value], []);
+    const text = `warm = Exp(logit_scale)
+open = Tanh(gate)
+both = Mul(warm, open)
+four = Cast(size) to=7
+h = MatMul(x, w)
+g = Mul(h, both)
+r = Reshape(g, shape)
+y = Expand(r, four)`;
+    const constants = {
+      ...{ logit_scale: number(1.5), gate: number(0.5), size: tensor("float32", [4]) },
+      ...{
+        w: tensor("float32", [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], [3, 4]),
+        shape: tensor("int64", [-1, 4]),
+      },
+    };
+    const model = studentFromText(text, [-1, 3], constants, 17);
+    const { known } = await observe(model, nodeRuntime, exampleFeeds(model, 2));
+    const names = [...known.keys()].map((v) => v.name).sort();
+    expect(names).toEqual(["four", "gate", "logit_scale", "shape", "size"]);
+  });
 
   it("runs a model with external data, and types that no session gives", async () => {
     const model = await readModelFile(fixturePath("encodings.onnx"));
