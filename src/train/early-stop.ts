@@ -49,8 +49,8 @@ export class EarlyStop {
   see(value: number, better: "higher" | "lower", step: number): void {
     if (this.#o.patience === undefined) return;
     const by = this.gain && (better === "lower" ? this.gain.value - value : value - this.gain.value);
-    // What is no number is no gain, and loses to every other.
-    if (Number.isNaN(value) && this.gain) return;
+    // What is no number is no gain, and loses to every other; nor is one that is as infinite as the last.
+    if (this.gain && (Number.isNaN(value) || value === this.gain.value)) return;
     if (by === undefined || Number.isNaN(by) || by > (this.#o.minDelta ?? 0) + rounding)
       this.gain = { value, step };
   }

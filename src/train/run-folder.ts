@@ -111,7 +111,7 @@ export class RunFolder {
   /** Appends one line to metrics.jsonl. */
   log(entry: Record<string, unknown>): void {
     guard(`write ${this.file("metrics.jsonl")}`, () =>
-      appendFileSync(this.file("metrics.jsonl"), `${JSON.stringify(entry)}\n`),
+      appendFileSync(this.file("metrics.jsonl"), toJson(entry)),
     );
   }
 
@@ -120,7 +120,7 @@ export class RunFolder {
     const path = this.file("metrics.jsonl");
     if (!existsSync(path)) return [];
     const lines = readFileSync(path, "utf8").split("\n");
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>);
+    return lines.slice(0, -1).map(fromJson<Record<string, unknown>>);
   }
 
   saveCheckpoint({ state, ...counters }: Checkpoint, keep = 2): string {
@@ -143,7 +143,7 @@ export class RunFolder {
       };
       try {
         writeFlushed(join(temporary, "state.bin"), bytes);
-        writeFlushed(join(temporary, "state.json"), `${JSON.stringify(index, null, 2)}\n`);
+        writeFlushed(join(temporary, "state.json"), toJson(index, 2));
       } catch (cause) {
         rmSync(temporary, { recursive: true, force: true });
         throw cause;
@@ -168,7 +168,7 @@ export class RunFolder {
           sha256,
           format: _,
           ...counters
-        } = JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as CheckpointIndex;
+        } = fromJson<CheckpointIndex>(readFileSync(join(folder, "state.json"), "utf8"));
         const bytes = readFileSync(join(folder, "state.bin"));
         if (createHash("sha256").update(bytes).digest("hex") !== sha256) continue;
         const all = new Float32Array(
@@ -201,6 +201,15 @@ export class RunFolder {
       .sort((a, b) => a - b);
   }
 }
+
+/** Numbers that JSON has none for (a loss of a class that was ruled out is infinite) by their names, not as null. */
+const toJson = (value: unknown, indent?: number): string =>
+  `${JSON.stringify(value, (_, v) => (typeof v === "number" && !Number.isFinite(v) ? String(v) : v), indent)}\n`;
+
+const fromJson = <T>(text: string): T =>
+  JSON.parse(text, (_, v) => (notFinite.includes(v) ? Number(v) : v)) as T;
+
+const notFinite: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
 
 /** Writes a file so that the old one, if any, stays until the new one is whole on the disk. */
 export function writeWhole(path: string, content: Uint8Array | string): void {

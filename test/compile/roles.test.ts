@@ -340,6 +340,53 @@ describe("one number alone", () => {
   });
 });
 
+test("one learned number trains behind a node of its own, also as the slope of a PRelu", async () => {
+  const lines: NodeLine[] = [
+    { op: "Exp", inputs: ["logit_scale"], output: "scale" },
+    { op: "Mul", inputs: ["product", "scale"], output: "scaled" },
+    { op: "Sigmoid", inputs: ["gates.alpha"], output: "gate" },
+    { op: "Sub", inputs: ["one", "gate"], output: "other" },
+    { op: "Mul", inputs: ["scaled", "other"], output: "gated" },
+    { op: "Unsqueeze", inputs: ["slope", "axes"], output: "slopes" },
+    { op: "PRelu", inputs: ["gated", "slopes"], output: "bent" },
+    { op: "Sqrt", inputs: ["width"], output: "root" },
+    { op: "Div", inputs: ["bent", "root"], output: "logits" },
+  ];
+  const constants = {
+    logit_scale: float([0.7], []),
+    "gates.alpha": float([0.4]),
+    one: float([1]),
+    slope: float([0.25]),
+    axes: tensor("int64", [0], [1]),
+    width: float([64], []),
+  };
+  expect(await trained(constants, lines)).toEqual(["gates.alpha", "logit_scale", "slope", "weight"]);
+});
+
+test("one number that shapes are computed with stays, whatever its name", async () => {
+  const lines: NodeLine[] = [
+    { op: "Shape", inputs: ["x"], output: "shape" },
+    { op: "Cast", inputs: ["shape"], output: "sizes", attributes: { to: int(1) } },
+    { op: "Identity", inputs: ["module.factor"], output: "factor" },
+    { op: "Mul", inputs: ["sizes", "factor"], output: "twice" },
+    { op: "Cast", inputs: ["twice"], output: "whole", attributes: { to: int(7) } },
+    { op: "Slice", inputs: ["whole", "zero", "end"], output: "rows" },
+    { op: "Concat", inputs: ["rows", "rest"], output: "target", attributes: { axis: int(0) } },
+    { op: "Reshape", inputs: ["product", "target"], output: "logits" },
+  ];
+  const constants = {
+    "module.factor": float([2], []),
+    zero: tensor("int64", [0], [1]),
+    end: tensor("int64", [1], [1]),
+    rest: tensor("int64", [-1], [1]),
+  };
+  const student = smallStudent([2, 3], { weight: randomTensor(1, [3, 4]), ...constants }, [
+    { op: "MatMul", inputs: ["x", "weight"], output: "product" },
+    ...lines,
+  ]);
+  expect(trainedOf(await compileModel(student, 2))).toEqual(["weight"]);
+});
+
 describe("numbers on the way of the input", () => {
   const lines: NodeLine[] = [
     { op: "Sub", inputs: ["x", "mean"], output: "centred" },

@@ -3,8 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { tensor } from "../../src/base/tensor.ts";
+import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { CombinedDistillationStrategy, ResponseDistillationStrategy } from "../../src/strategies/index.ts";
+import { distill } from "../../src/train/distill.ts";
 import type { DistillOptions } from "../../src/train/options.ts";
+import { randomTensor, smallStudent } from "../compile/compile-model.ts";
 import { bars, cnn, collect, only } from "./helpers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "continued-test-"));
@@ -144,4 +148,37 @@ describe("fewer epochs", () => {
     expect(new Uint8Array(done!.student)).toEqual(new Uint8Array(whole!.student));
     expect(new Uint8Array(gone!.student)).toEqual(new Uint8Array(whole!.student));
   });
+});
+
+it("a run whose metric is infinite, because a class is ruled out, goes on to the same bits", async () => {
+  const student = smallStudent(
+    [8, 3],
+    {
+      w: randomTensor(1, [3, 3]),
+      mask: tensor("float32", [0, 0, -Infinity]),
+    },
+    [
+      { op: "MatMul", inputs: ["x", "w"], output: "product" },
+      { op: "Add", inputs: ["product", "mask"], output: "logits" },
+    ],
+  );
+  const inputs = [randomTensor(2, [8, 3])];
+  const options: DistillOptions = {
+    student,
+    data: arrayDataset({ inputs, labels: Int32Array.from({ length: 8 }, (_, i) => i % 2) }),
+    evaluation: arrayDataset({ inputs, labels: Int32Array.from({ length: 8 }, (_, i) => i % 3) }),
+    batch: 8,
+    epochs: 5,
+    monitor: "loss",
+  };
+  const out = at("infinite");
+  const all = only(await collect(options), "done")[0]!;
+  expect(all.metrics.loss).toBe(Infinity);
+  const stop = new AbortController();
+  for await (const e of distill({ ...options, out, signal: stop.signal }))
+    if (e.type === "step" && e.step === 3) stop.abort();
+  const [done] = only(await collect({ ...options, out, resume: true }), "done");
+  expect(done!.metrics).toEqual(all.metrics);
+  expect(new Uint8Array(done!.student)).toEqual(new Uint8Array(all.student));
+  expect(metrics(out).map((l) => JSON.parse(l).loss)).toContain("Infinity");
 });

@@ -36,6 +36,8 @@ describe("a gain", () => {
     [[0.1 + 0.2, 0.3, 0.1 + 0.2], 2, 0, "higher", 3],
     [[1, Number.NaN, Number.NaN, 2], 2, 0, "lower", 3],
     [[Number.NaN, 1, 2], 1, 0, "lower", 3],
+    [[Infinity, Infinity, Infinity, 1], 2, 0, "lower", 3],
+    [[Infinity, Infinity, 1, 1, 1], 2, 0, "lower", 5],
     [[0.5, 0.4], 1, 0, "higher", 2],
   ])("%j, patience %i, minDelta %f, %s: ends after %s", (values, patience, minDelta, better, end) => {
     expect(endOf(values, patience, minDelta, better)).toBe(end);
