@@ -13,7 +13,7 @@ import { formedShape } from "../taps/tap-form.ts";
 import { heldAlike } from "../train/alike-inputs.ts";
 import { fitInputs } from "../train/fit-inputs.ts";
 import { FormRunner } from "../train/form-runner.ts";
-import { openRunner } from "../train/model-runner.ts";
+import { type ModelRunner, openRunner } from "../train/model-runner.ts";
 import {
   type AnalysisTap,
   checkNeurons,
@@ -25,7 +25,7 @@ import {
 } from "./analysis-taps.ts";
 import { mostSelective } from "./choose-neurons.ts";
 import { compareProfiles, type ProfileComparison } from "./compare-profiles.ts";
-import { classesOf, toldClasses } from "./sample-classes.ts";
+import { classesOf, hasClasses } from "./sample-classes.ts";
 import { type NeuronProfile, TapProfile } from "./tap-profile.ts";
 import { openTapped, type TappedModel } from "./tapped-model.ts";
 
@@ -130,12 +130,14 @@ export async function analyzeSelectivity(o: AnalyzeOptions): Promise<Selectivity
     neuronsOf(tapped.side(taps[i]!.name, taps[i]![role]).dims, forms[i]![role]);
   checkNeurons(neurons, taps, (i) => count(teacher, "teacher", i));
   const samples = chooseSamples(dataset.length, o.samples ?? 2000, seed);
-  const classes = await classesOf(dataset, teacher);
-  const logits = classes?.from === "predictions" ? [teacher.logits.value] : [];
-  const open = async (role: Role, tapped: TappedModel, wanted: readonly string[]) => ({
-    role,
-    tapped,
-    runner: await openRunner(tapped.model, runtime, dataset, [...wanted, ...taps.map((t) => t[role])]),
+  const batch = o.batch ?? 100;
+  const values = (role: Role): string[] => taps.map((t) => t[role]);
+  const asked = (await hasClasses(dataset)) ? [] : [teacher.logits.value];
+  const asking = await openRunner(teacher.model, runtime, dataset, [...asked, ...values("teacher")]);
+  const classes = await classesOf(dataset, teacher, asking, samples.subarray(0, batch));
+  const predicted = classes?.from === "predictions" ? [teacher.logits.value] : [];
+  const open = async (role: Role, tapped: TappedModel, runner: ModelRunner, wanted: readonly string[]) => ({
+    ...{ role, tapped, runner, wanted },
     forms: new FormRunner(new Map(taps.map((t, i) => [t.name, forms[i]![role]])), runtime, targets.cpu),
     profiles: taps.map(
       (_, i) =>
@@ -148,24 +150,24 @@ export async function analyzeSelectivity(o: AnalyzeOptions): Promise<Selectivity
         }),
     ),
   });
-  const running = [
-    await open("teacher", teacher, logits),
-    ...(student ? [await open("student", student, [])] : []),
-  ];
+  const running = [await open("teacher", teacher, asking, [...predicted, ...values("teacher")])];
+  if (student) {
+    const runner = await openRunner(student.model, runtime, dataset, values("student"));
+    running.push(await open("student", student, runner, values("student")));
+  }
   try {
-    const batch = o.batch ?? 100;
     for (let from = 0; from < samples.length; from += batch) {
       const some = samples.subarray(from, from + batch);
       const read = await dataset.read(some);
       let told: Matrix | undefined;
-      for (const { role, tapped, runner, forms: formed, profiles } of running) {
-        const out = await runner.run(read.inputs);
-        if (role === "teacher" && classes) told = toldClasses(classes, read, out[teacher.logits.value]);
-        const values = await formed.run(
+      for (const { role, tapped, runner, wanted, forms: formed, profiles } of running) {
+        const out = await runner.run(read.inputs, [...new Set(wanted)]);
+        if (role === "teacher") told = await classes?.of(read, out[teacher.logits.value]);
+        const formedValues = await formed.run(
           Object.fromEntries(taps.map((t) => [t.name, out[t[role]] as Tensor])),
         );
         taps.forEach((t, i) => {
-          const { data, dims } = values[t.name] as Tensor;
+          const { data, dims } = formedValues[t.name] as Tensor;
           naming(`tap "${t.name}" of ${tapped.model.source}`, () =>
             profiles[i]!.add(Matrix.fromTensor({ data: data as Float32Array, dims }), some, told),
           );

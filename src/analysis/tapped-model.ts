@@ -2,13 +2,13 @@
 // model once on real samples, for the shapes.
 import { DistillError, didYouMean } from "../base/errors.ts";
 import { takeSamples } from "../base/samples.ts";
-import { formatShape, type Shape, type TensorType } from "../base/tensor.ts";
+import { formatShape, type TensorType } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Value } from "../graph/graph.ts";
 import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
 import type { Model } from "../onnx/model.ts";
 import { fixedBatchOf } from "../prepare/fixed-batch.ts";
-import { logitsOf, withLogits } from "../prepare/logits.ts";
+import { type Logits, logitsOf, withLogits } from "../prepare/logits.ts";
 import { observeBranches } from "../runtime/observe-branches.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type TapCandidate, tapCandidates } from "../taps/candidates.ts";
@@ -19,8 +19,8 @@ import { feederFor } from "../train/feeds.ts";
 export interface TappedModel {
   /** The model as it is run: taken Ifs written out, logits as a value of their own. */
   readonly model: Model;
-  /** The value that holds the logits, and its shape. */
-  readonly logits: { readonly value: string; readonly dims: Shape | undefined };
+  /** The value that holds the logits, and how it was found. */
+  readonly logits: { readonly value: string; readonly found: Logits };
   readonly candidates: readonly TapCandidate[];
   /**
    * Shape and axis of neurons of a value.
@@ -47,7 +47,7 @@ export async function openTapped(
   const { graph } = model;
   return {
     model,
-    logits: { value: found.value, dims: typeOf(graph.find(found.value), types)?.dims },
+    logits: { value: found.value, found },
     candidates: tapCandidates(model, { types, known, batch, logits: found.value }).filter(
       (c) => typeOf(graph.find(c.name), types)?.dtype === "float32",
     ),

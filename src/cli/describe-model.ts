@@ -36,7 +36,7 @@ export interface ModelDescription {
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-  /** Tasks that take logits of the rank of the first output; none where it is not known. */
+  /** Tasks that take logits of the rank of the first output of floats; none where it is not known. */
   readonly tasks: readonly TaskName[];
   readonly parameters: number;
   readonly tensors: number;
@@ -127,6 +127,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
   });
   const { parameters, tensors, statistics, bytes } = modelSize(model);
   const { irVersion, producer } = modelOrigin(model);
+  const read = model.graph.find(outputOf(model) ?? "");
   return {
     model: model.source,
     bytes,
@@ -137,7 +138,7 @@ export async function describeModel(given: Model, o: DescribeOptions): Promise<M
     outputs: model.outputs,
     tasks: tasksTaking(
       model,
-      types.get(model.graph.outputs[0] as Value)?.dims ?? model.outputs[0]?.dims ?? [],
+      (read && types.get(read)?.dims) ?? model.outputs.find((v) => v.name === read?.name)?.dims ?? [],
     ),
     parameters,
     tensors,

@@ -3,7 +3,7 @@ import { DistillError } from "../base/errors.ts";
 import { floatsAsFloat32 } from "../base/floats.ts";
 import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
 import type { Model } from "../onnx/model.ts";
-import { describeLogits, logitsOf, withLogits } from "../prepare/logits.ts";
+import { describeLogits, logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
 import { axesTold, valuesTold } from "../prepare/output-clues.ts";
 import type { Tensors } from "../runtime/session.ts";
 import {
@@ -17,7 +17,8 @@ import {
 
 /** The value that is read, whatever it ends in; undefined of a model that gives no floats (boxes and classes as integers). */
 export function outputOf(model: Model): string | undefined {
-  const gives = model.graph.outputs.some((v) => isFloat(v.type?.dtype ?? "float32"));
+  const declared = new Map(model.outputs.map((o) => [o.name, o.dtype]));
+  const gives = model.graph.outputs.some((v) => isFloat(declared.get(v.name) ?? v.type?.dtype ?? "float32"));
   return gives ? logitsOf(model, undefined, "identity").value : undefined;
 }
 
@@ -41,6 +42,12 @@ export function describeOutput(model: Model, seen: Tensors, samples: number): st
     return what ? [kind === "sigmoid" ? `${what} by --task multi-label` : what] : [];
   });
   const t = seen[output];
+  try {
+    refuseSorted(model, logitsOf(model));
+  } catch (error) {
+    if (!(error instanceof DistillError)) throw error;
+    return [error.message];
+  }
   if (!t || !isFloat(t.dtype)) return ends;
   const found = readingOf(model, t, samples);
   if (!found) return ends;

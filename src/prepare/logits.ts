@@ -65,6 +65,27 @@ export function logitsOf(
   };
 }
 
+/**
+ * Refuses the values of a TopK, whose columns stand for no class: E_MODEL.
+ *
+ * @param who as of `logitsOf`
+ */
+export function refuseSorted({ graph, source }: Model, { output, activation }: Logits, who = ""): void {
+  const found = graph.find(output);
+  if (!found || activation) return;
+  const { value } = throughViews(graph, found);
+  const node = value.producer;
+  const from = node?.op === "TopK" && node.domain === "" && node.outputs[0] === value && node.inputs[0];
+  if (!from) return;
+  throw new DistillError(
+    "E_MODEL",
+    `${source}: output "${output}" holds the largest numbers of "${from.name}" in falling order (TopK at node "${node?.name}"), so that its columns stand for no class; name the value that holds the logits${flagOf(who)}, "${from.name}" it may be`,
+  );
+}
+
+const flagOf = (who: string): string =>
+  who === "the student" ? " (--student-logits)" : who === "the teacher" ? " (--teacher-logits)" : "";
+
 /** The model in which `logits.value` exists: itself, unless something stands behind the activation. */
 export function withLogits(model: Model, logits: Logits): Model {
   return logits.added.length === 0 ? model : editModel(model, { nodes: logits.added });
@@ -98,11 +119,9 @@ function firstFloatOutput(model: Model, who: string): Value {
     return dtype === undefined || isFloat(dtype);
   });
   if (found) return found;
-  const flag =
-    who === "the student" ? " (--student-logits)" : who === "the teacher" ? " (--teacher-logits)" : "";
   throw new DistillError(
     "E_MODEL",
-    `${model.source}: no output holds floats (${model.graph.outputs.map((v) => describeOutput(model, v, declared.get(v.name))).join("; ")}); name the value that holds the logits${flag}`,
+    `${model.source}: no output holds floats (${model.graph.outputs.map((v) => describeOutput(model, v, declared.get(v.name))).join("; ")}); name the value that holds the logits${flagOf(who)}`,
   );
 }
 

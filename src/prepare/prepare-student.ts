@@ -22,7 +22,7 @@ import { fixedBatchOf } from "./fixed-batch.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { type FreshWeights, freshWeights } from "./fresh-weights.ts";
 import { describeLeft, type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
-import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
+import { describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
 import { rebatch } from "./rebatch.ts";
@@ -76,6 +76,7 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
   const own = withUntied(await withBranches(file, o), untie);
   const ties = findTies(own, { untie, frozen: frozenNames({ freeze, train }, own) });
   const logits = logitsOf(own, o.logits, o.activation, "the student");
+  if (o.activation !== "identity") refuseSorted(own, logits, "the student");
   for (const { name, student: value } of o.taps) valueNamed(own, value, `tap "${name}"`);
   const batched = await atBatch(withLogits(withTies(own, ties), logits), logits, o).catch(
     (error: unknown) => {

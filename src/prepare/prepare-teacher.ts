@@ -5,7 +5,7 @@ import type { Model } from "../onnx/model.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
-import { describeLogits, type Logits, logitsOf, withLogits } from "./logits.ts";
+import { describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
 import { rebatch } from "./rebatch.ts";
 
 export interface PrepareTeacherOptions {
@@ -30,10 +30,11 @@ export interface PreparedTeacher {
  * A teacher made for another batch size than the run's is rebatched where that gives the same results (see `rebatch`), and
  * otherwise kept, to be run in batches of its own.
  *
- * Errors: E_NAME for logits that do not exist.
+ * Errors: E_NAME for logits that do not exist; E_MODEL for those of `refuseSorted`.
  */
 export async function prepareTeacher(model: Model, o: PrepareTeacherOptions): Promise<PreparedTeacher> {
   const logits = logitsOf(model, o.logits, o.activation, "the teacher");
+  if (o.activation !== "identity") refuseSorted(model, logits, "the teacher");
   const said = describeLogits(logits, "the teacher");
   const notes = said ? [said] : [];
   const asked = withLogits(model, logits);

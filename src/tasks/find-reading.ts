@@ -61,6 +61,14 @@ function givesByValues(clues: ReadingClues, plain: OutputReading): Gives {
   const rows = rowsOfTensor(readLogits(first, plain, task));
   const seen = valuesGive(rows.data as Float32Array, rows.dims, task.outputs);
   const unexpected = values?.unexpected;
+  if (typeof seen === "number") {
+    if (!values || values.linear) return "logits";
+    const sum = Number(seen.toPrecision(4));
+    throw new DistillError(
+      "E_MODEL",
+      `${output} may hold probabilities times ${sum}, as percentages or votes are: its first rows are 0 or more and all sum to ${sum}; say what they are with ${flags.gives} logits or ${flags.gives} probabilities`,
+    );
+  }
   if (seen === "probabilities" && !(values?.linear && task.outputs === "sigmoid")) return seen;
   if (seen === "unclear" && unexpected !== undefined) return "probabilities";
   const say = `say what they are with ${flags.gives} logits or ${flags.gives} probabilities`;
@@ -78,7 +86,7 @@ function givesByValues(clues: ReadingClues, plain: OutputReading): Gives {
   );
 }
 
-function describeReading({ output, flags }: ReadingClues, gives: Gives, { outputs }: Task): string {
+function describeReading({ output, flags, asked }: ReadingClues, gives: Gives, { outputs }: Task): string {
   const otherwise = `${flags.gives} logits takes them as they are`;
   if (gives === "log-probabilities")
     return outputs === "sigmoid"
@@ -86,5 +94,5 @@ function describeReading({ output, flags }: ReadingClues, gives: Gives, { output
       : `${output} holds log-probabilities, which are taken for the logits`;
   return outputs === "sigmoid"
     ? `${output} holds probabilities (within [0, 1]): log p - log(1 - p) is taken for the logits, from -87.3 to 17.3 (${otherwise})`
-    : `${output} holds probabilities (rows that sum to 1): their logarithm is taken for the logits, -87.3 where one is 0 (${otherwise})`;
+    : `${output} holds probabilities${asked?.gives ? "" : " (rows that sum to 1)"}: their logarithm is taken for the logits, -87.3 where one is 0 (${otherwise})`;
 }

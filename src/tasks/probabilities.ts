@@ -3,8 +3,8 @@
 import type { Shape } from "../base/tensor.ts";
 import type { OutputKind } from "../strategies/index.ts";
 
-/** "unclear": they might be, and too few values tell. */
-export type ValuesGive = "logits" | "probabilities" | "unclear";
+/** "unclear": they might be, and too few values tell; a number: they may be probabilities times that. */
+export type ValuesGive = "logits" | "probabilities" | "unclear" | number;
 
 /** Values of which a row's sum may be off by rounding: float16 and bfloat16 have 11 and 8 bits. */
 const rounding = 4e-3;
@@ -18,7 +18,8 @@ const fewestOfSigmoid = 16;
 /**
  * What rows [R, C] hold. Of a softmax: probabilities where every row is ≥ 0 and sums to 1, up to the rounding of float16 or
  * of an 8-bit grid. Two rows of logits that do so by chance are rarer than one in 10⁵ and a batch of 32 is out of the
- * question; so rows that are all alike, or a single one, leave it unclear, as a constant output says nothing.
+ * question; so rows that are all alike, or a single one, leave it unclear, as a constant output says nothing. Rows that all
+ * sum to another number hold percentages, or votes that nobody divided.
  * Of a sigmoid: probabilities where all values lie in [0, 1]; unclear where they are all alike, or fewer than 16.
  */
 export function valuesGive(data: Float32Array, [rows, columns]: Shape, kind: OutputKind): ValuesGive {
@@ -29,6 +30,8 @@ export function valuesGive(data: Float32Array, [rows, columns]: Shape, kind: Out
 
 function sumToOne(data: Float32Array, rows: number, columns: number): ValuesGive {
   if (columns < 2) return "logits";
+  const total = sumOfEach(data, rows, columns);
+  if (total !== undefined && Math.abs(total - 1) > 0.25) return total;
   let tolerance: number | undefined;
   let alike = true;
   for (let r = 0; r < rows; r++) {
@@ -44,6 +47,25 @@ function sumToOne(data: Float32Array, rows: number, columns: number): ValuesGive
     if (Math.abs(sum - 1) > tolerance) return "logits";
   }
   return alike ? "unclear" : "probabilities";
+}
+
+/** What rows that are ≥ 0 and not all alike sum to, where they all sum to the same. */
+function sumOfEach(data: Float32Array, rows: number, columns: number): number | undefined {
+  let total = 0;
+  let alike = true;
+  for (let r = 0; r < rows; r++) {
+    let sum = 0;
+    for (let c = 0; c < columns; c++) {
+      const v = data[r * columns + c] as number;
+      if (!(v >= 0)) return undefined;
+      if (v !== data[c]) alike = false;
+      sum += v;
+    }
+    if (r === 0) total = sum;
+    // As exact as float32 sums: of logits no two rows are.
+    if (!(Math.abs(sum - total) <= 1e-5 * total)) return undefined;
+  }
+  return alike ? undefined : total;
 }
 
 /** Values on a grid of steps are off by half a step each. */

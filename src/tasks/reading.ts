@@ -54,7 +54,7 @@ export function readShape(dims: Shape, layout: OutputLayout, task: Task): Shape 
 
 /** Whether the task takes logits of that shape, some axes of length 1 left out or not. */
 export function isReadable(dims: Shape, task: Task): boolean {
-  const ones = dims.slice(1).filter((d) => d === 1).length;
+  const ones = dims.filter((d) => d === 1).length;
   return Array.from({ length: ones + 1 }, (_, left) => dims.length - left).some(
     (rank) => rank > 0 && task.takesRank(rank),
   );

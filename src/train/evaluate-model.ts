@@ -3,7 +3,7 @@ import type { Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Fix } from "../prepare/fixed-inputs.ts";
-import { logitsOf, withLogits } from "../prepare/logits.ts";
+import { logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
   type AskedReading,
@@ -69,6 +69,8 @@ export async function evaluateModel(
   const dataset = heldAlike(data, alike);
   const { asked = {}, role = "student" } = o;
   const logits = logitsOf(model, o.logits, activationOf(task, asked));
+  if (activationOf(task, asked) !== "identity")
+    refuseSorted(model, logits, role === "model" ? "" : `the ${role}`);
   const ready = withLogits(model, logits);
   const prefix = role === "model" ? "--" : `--${role}-`;
   const reader = new OutputReader({

@@ -3,7 +3,7 @@
 import { DistillError } from "../base/errors.ts";
 import { floatsAsFloat32 } from "../base/floats.ts";
 import { joinBatches, takeSamples } from "../base/samples.ts";
-import { formatShape, type Tensor } from "../base/tensor.ts";
+import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { withOutputs } from "../onnx/export-model.ts";
 import { withFloat32Inputs } from "../onnx/float32-inputs.ts";
@@ -12,6 +12,7 @@ import { fixedBatchOf } from "../prepare/fixed-batch.ts";
 import { observe } from "../runtime/observe.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import { feederFor } from "./feeds.ts";
+import { axisThatTurns } from "./turned-samples.ts";
 
 export interface ModelRunner {
   /** The batch size that the model was made for; undefined where it takes any. */
@@ -51,20 +52,35 @@ export async function openRunner(
   };
   let fixedBatch = fixedBatchOf(model);
 
+  /** Where the samples of a value lie, found once. */
+  const axes = new Map<string, number>();
+  const axisIn = async (name: string, part: Tensor, size: number, inputs: readonly Tensor[]) => {
+    const known = axes.get(name);
+    if (known !== undefined) return known;
+    const shown = batchAxis(part, name, size, model.source);
+    const turned = (at: readonly number[]) =>
+      session.run(feed(inputs.map((t) => takeSamples(t, at))), [name]).then((out) => out[name] as Tensor);
+    const unclear = size > 1 && part.dims[0] === size && part.dims[1] === size && isFloat(part.dtype);
+    const axis = (unclear ? await axisThatTurns(part, size, turned) : undefined) ?? shown;
+    axes.set(name, axis);
+    return axis;
+  };
+
   const inParts = async (inputs: readonly Tensor[], n: number, only: readonly string[], size: number) => {
     const parts: Record<string, Tensor>[] = [];
-    for (let from = 0; from < n; from += size) {
-      const at = Array.from({ length: size }, (_, i) => (from + i < n ? from + i : 0));
-      parts.push(await session.run(feed(inputs.map((t) => takeSamples(t, at))), only));
-    }
+    const places = (from: number): number[] =>
+      Array.from({ length: size }, (_, i) => (from + i < n ? from + i : 0));
+    for (let from = 0; from < n; from += size)
+      parts.push(await session.run(feed(inputs.map((t) => takeSamples(t, places(from)))), only));
     const kept = Array.from({ length: n }, (_, i) => i);
-    return Object.fromEntries(
-      only.map((name) => {
-        const all = parts.map((p) => p[name] as Tensor);
-        const axis = batchAxis(all[0] as Tensor, name, size, model.source);
-        return [name, takeSamples(joinBatches(all, axis), kept, axis)];
-      }),
-    );
+    const joined: Record<string, Tensor> = {};
+    for (const name of only) {
+      const all = parts.map((p) => p[name] as Tensor);
+      const first = inputs.map((t) => takeSamples(t, places(0)));
+      const axis = await axisIn(name, all[0] as Tensor, size, first);
+      joined[name] = takeSamples(joinBatches(all, axis), kept, axis);
+    }
+    return joined;
   };
 
   return {

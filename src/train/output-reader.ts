@@ -2,7 +2,7 @@
 import { DistillError } from "../base/errors.ts";
 import { floatsAsFloat32 } from "../base/floats.ts";
 import { takeSamples } from "../base/samples.ts";
-import { formatShape, isFloat, sameShape, type Tensor } from "../base/tensor.ts";
+import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
 import { type Labels, labelTensor } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Logits } from "../prepare/logits.ts";
@@ -18,6 +18,7 @@ import {
   type ToldAxes,
   usualLayout,
 } from "../tasks/index.ts";
+import { axisThatTurns } from "./turned-samples.ts";
 
 export interface OutputReaderOptions {
   readonly task: Task;
@@ -73,7 +74,10 @@ export class OutputReader {
         "E_SHAPE",
         `${what} are ${formatShape(t.dims)} for ${samples} samples; expected one for each${batchAxis === 0 ? "" : ` along axis ${batchAxis}`}`,
       );
-    if (gives === "probabilities") checkProbabilities(t.data as Float32Array, output, this.#o.flags.gives);
+    // Whose rows sum to another number, as percentages, has the same softmax of logarithms.
+    const most = task.outputs === "softmax" && this.#o.asked?.gives ? Number.POSITIVE_INFINITY : 1.01;
+    if (gives === "probabilities")
+      checkProbabilities(t.data as Float32Array, most, output, this.#o.flags.gives);
     return readLogits(t, this.reading, task);
   }
 
@@ -125,24 +129,11 @@ export class OutputReader {
     const { dims } = given;
     const settled = asked?.batchAxis !== undefined || (!graph && told.batchAxis !== undefined);
     if (settled || samples < 2 || dims[0] !== samples || dims[1] !== samples) return told;
-    const turned = Array.from({ length: samples }, (_, i) => (i + 1) % samples);
-    const turn = (t: Tensor): Tensor => (t.dims[0] === samples ? takeSamples(t, turned) : t);
-    const seen = floatsAsFloat32(await again(inputs.map(turn)));
-    if (!sameShape(seen.dims, dims)) return told;
-    const [along0, along1] = [0, 1].map((axis) => distance(takeSamples(given, turned, axis), seen));
-    if (along0! <= 0.1 * along1! && along1! > 0) return { ...told, batchAxis: 0 };
-    if (along1! <= 0.1 * along0! && along0! > 0) return { ...told, batchAxis: 1 };
-    return told;
+    const turn = (t: Tensor, at: readonly number[]): Tensor =>
+      t.dims[0] === samples ? takeSamples(t, at) : t;
+    const axis = await axisThatTurns(given, samples, (at) => again(inputs.map((t) => turn(t, at))));
+    return axis === undefined ? told : { ...told, batchAxis: axis };
   }
-}
-
-/** Of two tensors of the same shape: Σ |a − b|, of what is finite. */
-function distance(a: Tensor, b: Tensor): number {
-  const other = b.data as Float32Array;
-  return (a.data as Float32Array).reduce((sum, v, i) => {
-    const d = Math.abs(v - (other[i] as number));
-    return Number.isFinite(d) ? sum + d : sum;
-  }, 0);
 }
 
 function asFloat32(t: Tensor, what: string): Tensor {
@@ -151,9 +142,9 @@ function asFloat32(t: Tensor, what: string): Tensor {
 }
 
 /** A first batch may have looked like probabilities by chance, or a user may have erred. */
-function checkProbabilities(data: Float32Array, what: string, flag: string): void {
+function checkProbabilities(data: Float32Array, most: number, what: string, flag: string): void {
   for (const v of data)
-    if (v < -0.01 || v > 1.01)
+    if (v < -0.01 || v > most)
       throw new DistillError(
         "E_MODEL",
         `${what} was taken for probabilities and holds ${v}; say what its values are with ${flag} logits`,

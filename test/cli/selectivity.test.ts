@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { DOMParser } from "linkedom";
 import { describe, expect, it } from "vitest";
 import { npzFile } from "../data/files.ts";
-import { cli, refusal, world } from "./helpers.ts";
+import { bands, cli, refusal, world } from "./helpers.ts";
 
 interface Side {
   value: string;
@@ -71,6 +71,26 @@ describe("selectivity", () => {
     const found = JSON.parse(out) as Found;
     expect(found.classesFrom).toBe("predictions");
     expect(found.taps[0]?.model.classResponse?.[0]).toHaveLength(4);
+  });
+
+  it("takes labels of one class a sample in any layout, and no label below 0", async () => {
+    const { at } = world();
+    const { images, labels } = bands(40, 3);
+    const givenLabels = async (y: Parameters<typeof npzFile>[0][string]) => {
+      writeFileSync(at("labelled.npz"), npzFile({ x: [images, [40, 8, 8]], y }));
+      const { out } = await cli(["selectivity", at("teacher.onnx"), "--data", at("labelled.npz"), "--json"]);
+      const { classesFrom, taps } = JSON.parse(out) as Found;
+      return { classesFrom, response: taps[0]?.model.classResponse };
+    };
+    const plain = await givenLabels([labels, [40]]);
+    expect(plain.classesFrom).toBe("labels");
+    expect(await givenLabels([labels, [40, 1, 1]])).toEqual(plain);
+    const oneHot = new Uint8Array(160).map((_, i) => Number(labels[i >> 2] === i % 4));
+    expect(await givenLabels([oneHot, [40, 4]])).toEqual(plain);
+    const some = Int32Array.from(labels, (k) => (k === 0 ? -1 : k));
+    const { classesFrom, response } = await givenLabels([some, [40]]);
+    expect(classesFrom).toBe("labels");
+    expect(response?.map((r) => r.slice(1))).toEqual(plain.response?.map((r) => r.slice(1)));
   });
 
   it("refuses what does not fit, in one line", async () => {

@@ -46,6 +46,8 @@ export interface NodeLine {
   /** Names of inputs, constants or earlier outputs; "" leaves one out. */
   readonly inputs: readonly string[];
   readonly output: string;
+  /** Further outputs. */
+  readonly also?: readonly string[];
   readonly attributes?: Attributes;
   readonly domain?: string;
 }
@@ -62,13 +64,13 @@ export function smallStudent(
   const graph = new Graph("student", opsets);
   graph.addInput("x", { dtype: "float32", dims });
   for (const [name, value] of Object.entries(constants)) graph.addConstant(name, value);
-  for (const { op, inputs, output, attributes = {}, domain = "" } of lines)
+  for (const { op, inputs, output, also = [], attributes = {}, domain = "" } of lines)
     graph.addNode({
       op,
       domain,
       name: `/${output}`,
       inputs: inputs.map((i) => (i === "" ? undefined : graph.find(i))),
-      outputs: [output],
+      outputs: [output, ...also],
       attributes,
     });
   for (const name of options.outputs ?? [lines.at(-1)?.output as string])

@@ -50,12 +50,13 @@ describe("values", () => {
     ["logits of any sign", numbers(320, (v) => 4 * v - 2), [32, 10], "softmax", "logits"],
     ["positive ones whose sums differ", numbers(320), [32, 10], "softmax", "logits"],
     ["one row that sums to 2", Float32Array.of(0.5, 0.5, 1, 1), [2, 2], "softmax", "logits"],
+    ["percentages", p.map((v) => v * 100), [32, 10], "softmax", expect.closeTo(100, 3)],
     ["sigmoids", numbers(64), [16, 4], "sigmoid", "probabilities"],
     ["few of them", numbers(8), [2, 4], "sigmoid", "unclear"],
     ["logits of labels", numbers(64, (v) => 4 * v - 2), [16, 4], "sigmoid", "logits"],
     ["numbers", p, [32, 10], "identity", "logits"],
   ] as const)("%s", (_, data, dims, kind, wanted) => {
-    expect(valuesGive(data as Float32Array, dims, kind)).toBe(wanted);
+    expect(valuesGive(data as Float32Array, dims, kind)).toEqual(wanted);
   });
 });
 

@@ -25,6 +25,9 @@ const constants = {
   one: tensor("float32", [1], []),
   step: tensor("float32", [1 / 256], []),
   zero: tensor("uint8", [0], []),
+  hundred: tensor("float32", [100], []),
+  all: tensor("int64", [classes]),
+  front: tensor("int64", [0]),
 };
 const head: NodeLine[] = [
   { op: "MatMul", inputs: ["x", "w"], output: "small" },
@@ -307,6 +310,68 @@ describe("as many positions as samples, in files made for that batch", () => {
   });
 });
 
+describe("as many positions as the file's own batch", () => {
+  const [own, count] = [4, 10];
+  const dataset = arrayDataset({
+    inputs: [randomTensor(11, [count, own, 3])],
+    labels: tensor(
+      "int32",
+      new Int32Array(count * own).map((_, i) => (i * 3) % 5),
+      [count, own],
+    ),
+  });
+  const measured = async (lines: readonly NodeLine[]) => {
+    const made = smallStudent([own, own, 3], { u: randomTensor(12, [3, 5]) }, lines);
+    const task = taskNamed("token-classification");
+    const found = await evaluateModel(made, dataset, { runtime: nodeRuntime, task });
+    expect(found.batch).toBe(own);
+    return found.metrics;
+  };
+
+  it("the samples are what turns with the inputs", async () => {
+    const wanted = await measured([{ op: "MatMul", inputs: ["x", "u"], output: "y" }]);
+    const found = await measured([
+      { op: "Transpose", inputs: ["x"], output: "t", attributes: { perm: ints([1, 0, 2]) } },
+      { op: "MatMul", inputs: ["t", "u"], output: "y" },
+    ]);
+    expect(found).toEqual({ ...wanted, loss: expect.closeTo(wanted.loss as number, 5) });
+  });
+});
+
+describe("columns that are no plain probabilities", async () => {
+  const plain = await firstOf({ teacher: modelBytes(model([])) });
+  const refusal = (lines: readonly NodeLine[], options: Partial<DistillOptions> = {}) =>
+    firstOf({ teacher: modelBytes(model(lines)), ...options }).then(
+      () => "none",
+      (error: Error) => error.message,
+    );
+  const percent: NodeLine[] = [softmax, { op: "Mul", inputs: ["s", "hundred"], output: "p" }];
+
+  it("percentages are refused until it is said what they are, and then taught from", async () => {
+    expect(await refusal(percent)).toBe(
+      'the teacher\'s output "p" may hold probabilities times 100, as percentages or votes are: its first rows are 0 or more and all sum to 100; say what they are with --teacher-gives logits or --teacher-gives probabilities',
+    );
+    const found = await firstOf({ teacher: modelBytes(model(percent)), teacherGives: "probabilities" });
+    expect(found.loss).toBeCloseTo(plain.loss, 5);
+  });
+
+  it("what a TopK sorted is refused, and what it sorted is taken", async () => {
+    const sorted: NodeLine[] = [softmax, { op: "TopK", inputs: ["s", "all"], output: "p", also: ["i"] }];
+    expect(await refusal(sorted)).toBe(
+      'teacher: output "p" holds the largest numbers of "s" in falling order (TopK at node "/p"), so that its columns stand for no class; name the value that holds the logits (--teacher-logits), "s" it may be',
+    );
+    const found = await firstOf({ teacher: modelBytes(model(sorted)), teacherLogits: "s" });
+    expect(found.loss).toBeCloseTo(plain.loss, 5);
+  });
+
+  it("an axis of length 1 may lie in front", async () => {
+    const found = await firstOf({
+      teacher: modelBytes(model([{ op: "Unsqueeze", inputs: ["z", "front"], output: "p" }])),
+    });
+    expect(found.loss).toBeCloseTo(plain.loss, 5);
+  });
+});
+
 describe("a teacher whose classes only its shapes tell", () => {
   it("is run once more for them, and taught from", async () => {
     const teacher = smallStudent(
@@ -357,6 +422,21 @@ describe("inspect", () => {
       { op: "MatMul", inputs: ["x", "u"], output: "y" },
     ]);
     expect((await of(line)).tasks).toEqual(["multi-label", "regression"]);
+    // The predicted class comes first, as of scikit-learn.
+    const labelled = smallStudent(
+      [2, 3],
+      { u: randomTensor(4, [3, 5]) },
+      [
+        { op: "MatMul", inputs: ["x", "u"], output: "y" },
+        { op: "ArgMax", inputs: ["y"], output: "label", attributes: { axis: int(1), keepdims: int(0) } },
+      ],
+      { outputs: ["label", "y"] },
+    );
+    expect((await of(labelled)).tasks).toEqual(["classification", "multi-label", "regression"]);
+    const sorted = await of(model([{ op: "TopK", inputs: ["z", "all"], output: "p", also: ["i"] }]));
+    expect(sorted.notes).toContain(
+      'student.onnx: output "p" holds the largest numbers of "z" in falling order (TopK at node "/p"), so that its columns stand for no class; name the value that holds the logits, "z" it may be',
+    );
   });
 });
 
