@@ -69,6 +69,7 @@ export const flagUses: { readonly [K in keyof Required<TrainFlags>]: FlagUse } =
   freeze: "training",
   train: "training",
   untie: "training",
+  paddingRow: "training",
   init: "training",
   insertBatchnorm: "training",
   batchNorm: "training",

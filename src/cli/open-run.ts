@@ -11,6 +11,7 @@ import { parseFix } from "./fix-option.ts";
 import { loadStrategy } from "./load-strategy.ts";
 import { loadStudent } from "./load-student.ts";
 import { openEvaluation, openTraining } from "./open-data.ts";
+import { paddingRowsOf } from "./padding-row-option.ts";
 import { noDecayOf, parameterGroupsOf } from "./parameter-group-option.ts";
 import { runtimeFor } from "./runtime-for.ts";
 import { strategyOf } from "./strategy-options.ts";
@@ -87,6 +88,7 @@ export async function openRun(
     freeze: flags.freeze,
     train: flags.train,
     untie: flags.untie,
+    paddingRows: paddingRowsOf(flags.paddingRow),
     init: flags.init,
     insertBatchNorm: flags.insertBatchnorm,
     batchNorm: flags.batchNorm,

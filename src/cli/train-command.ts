@@ -11,6 +11,7 @@ import { intermediateHelp } from "./intermediate-losses.ts";
 import { addLossOptions } from "./loss-options.ts";
 import { axisOptions, givesOptions } from "./output-flags.ts";
 import { outputHelp } from "./output-losses.ts";
+import { paddingRow } from "./padding-row-option.ts";
 import { lrFor, noDecayPatterns, weightDecayFor } from "./parameter-group-option.ts";
 import { choice, dataOptions, jsonOption, number, option, several, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
@@ -199,6 +200,13 @@ export function addTrainingOptions(command: Command): void {
         "--untie <pattern>",
         "weights that train apart although they are tied or shared; may be repeated",
         several,
+      ),
+    )
+    .addOption(
+      option(
+        "--padding-row <t=row>",
+        "a row of an embedding's table that is not learned by being looked up (padding_idx), table=row, * for any characters: embed.weight=0; may be repeated",
+        paddingRow,
       ),
     )
     .addOption(

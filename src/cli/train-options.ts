@@ -42,6 +42,7 @@ export interface TrainFlags extends StrategyFlags, OutputFlags, ParameterGroupFl
   freeze?: string[];
   train?: string[];
   untie?: string[];
+  paddingRow?: string[];
   init?: WeightInit;
   insertBatchnorm?: boolean;
   batchNorm?: "train" | "frozen";

@@ -8,6 +8,7 @@ import type { Target } from "../ops/target.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { TapForm } from "../taps/tap-form.ts";
 import type { OutputReading, Task } from "../tasks/index.ts";
+import type { PaddingRows } from "./padding-rows.ts";
 import type { GroupOptions } from "./parameter-groups.ts";
 
 export interface CompileTap {
@@ -59,6 +60,8 @@ export interface CompileOptions extends GroupOptions {
   readonly freeze: readonly string[];
   /** Constants that are trained whatever their role. */
   readonly train?: readonly string[] | undefined;
+  /** Rows of embeddings' tables that are not learned by being looked up. */
+  readonly paddingRows?: PaddingRows | undefined;
   /** Running statistics that the file keeps (see `inferenceForm`). */
   readonly keptStatistics?: readonly string[] | undefined;
   /** false: BatchNormalization keeps its running statistics and uses them. */

@@ -9,6 +9,7 @@ import { emitForm } from "../taps/emit-form.ts";
 import { readRows } from "../tasks/index.ts";
 import type { Auxiliary } from "./auxiliary.ts";
 import { neuronsOf } from "./check-taps.ts";
+import { PaddingRowStops } from "./padding-rows.ts";
 import type { StepPlan } from "./plan-step.ts";
 import { unpack } from "./state.ts";
 import { names, studentName, vector } from "./step-names.ts";
@@ -64,7 +65,10 @@ export function emitStudent(b: Builder, plan: StepPlan, auxiliary: Auxiliary) {
       return b.graph.addInput(input, type);
     },
   };
-  const values = emitForward(b, o.student, plan.path, given, plan.known, hooks);
+  const stops = new PaddingRowStops(b, plan.roles.paddingRows);
+  const values = emitForward(b, o.student, plan.path, given, plan.known, hooks, (node, slot, x) =>
+    stops.input(node, slot, x),
+  );
   const taps = o.taps.map((t, i) => {
     const tapped = values.get(plan.tapValues[i] as Value) as Value;
     const value = b.scope(`tap/${t.name}`, () => emitForm(b, tapped, t.form ?? {}));

@@ -24,12 +24,25 @@ export interface RoleRow {
 
 const kinds = { parameter: "trained", statistics: "statistics", fixed: "fixed" } as const;
 
-export const entryOf = (name: string, tensor: Tensor, role: ConstantRole): ConstantEntry => ({
+/** `kept`: rows that are not learned by being looked up (see `paddingRowsOf`). */
+export const entryOf = (
+  name: string,
+  tensor: Tensor,
+  role: ConstantRole,
+  kept: readonly number[] = [],
+): ConstantEntry => ({
   name,
   role: kinds[role.kind],
   elements: sizeOf(tensor.dims),
-  reason: role.reason,
+  reason: `${role.reason}${paddingOf(name, role, kept)}`,
 });
+
+function paddingOf(name: string, { kind, paddingRow }: ConstantRole, kept: readonly number[]): string {
+  if (kept.length > 0)
+    return `, not row${kept.length > 1 ? "s" : ""} ${kept.join(", ")} where looked up (--padding-row)`;
+  if (kind !== "parameter" || paddingRow === undefined) return "";
+  return `, row ${paddingRow} too, which PyTorch keeps (padding_idx): --padding-row '${name}=${paddingRow}' does`;
+}
 
 const order: readonly RoleKind[] = ["trained", "tied", "statistics", "fixed"];
 

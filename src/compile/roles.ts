@@ -8,11 +8,14 @@ import { originalName } from "../onnx/model-origin.ts";
 import { type OpTable, tableKey } from "../ops/builder.ts";
 import { type ConstantRole, constantRoles } from "../ops/constant-roles.ts";
 import { fitting, namePatterns } from "./name-patterns.ts";
+import { type PaddingRows, paddingRowsOf } from "./padding-rows.ts";
 import { type ConstantEntry, entryOf } from "./role-table.ts";
 
 export interface Roles {
   readonly trained: readonly Value[];
   readonly statistics: ReadonlySet<Value>;
+  /** Rows of trained tables that looking up teaches nothing. */
+  readonly paddingRows: ReadonlyMap<Value, readonly number[]>;
   /** Every float constant that the loss depends on, and every quantised weight, with its role and why it has it. */
   readonly entries: readonly ConstantEntry[];
 }
@@ -23,6 +26,8 @@ export interface Chosen {
   readonly freeze: readonly string[];
   /** What is trained, whatever its role. */
   readonly train?: readonly string[] | undefined;
+  /** Rows of trained tables that looking up teaches nothing, by patterns. */
+  readonly paddingRows?: PaddingRows | undefined;
   /** Names of running statistics that the file keeps (see `inferenceForm`). */
   readonly keptStatistics?: readonly string[] | undefined;
   /** false: no running statistics move. */
@@ -38,20 +43,20 @@ export interface Chosen {
  * layer, or where the file keeps them; `train` lets them follow the data again.
  *
  * @throws E_NAME for a pattern that fits no constant; E_OPTION where `freeze` and `train` name one constant with equal right;
- * E_MODEL for a trained constant that is not float32.
+ * E_MODEL for a trained constant that is not float32; and as `paddingRowsOf`.
  */
 export function rolesOf(model: Model, table: OpTable, path: readonly Node[], chosen: Chosen): Roles {
   const choice = choose(model, chosen);
   const trained: Value[] = [];
   const statistics = new Set<Value>();
-  const entries: ConstantEntry[] = [];
+  const chosenEntries: (readonly [Value, ConstantRole])[] = [];
   const natural = naturalRoles(model, table, path);
   const chosenRoles = new Map([...natural].map(([x, role]) => [x, choice(x.name, role)] as const));
   const held = heldStatistics(table, path, natural, chosenRoles, chosen);
   for (const [x, own] of chosenRoles) {
     const role = held.get(x) ?? own;
     const tensor = model.graph.constants.get(x) as Tensor;
-    entries.push(entryOf(x.name, tensor, role));
+    chosenEntries.push([x, role]);
     if (role.kind === "statistics" || role === stillByOption) statistics.add(x);
     if (role.kind !== "parameter") continue;
     if (tensor.dtype !== "float32")
@@ -61,7 +66,11 @@ export function rolesOf(model: Model, table: OpTable, path: readonly Node[], cho
       );
     trained.push(x);
   }
-  return { trained, statistics, entries };
+  const paddingRows = paddingRowsOf(model, path, trained, chosen.paddingRows);
+  const entries = chosenEntries.map(([x, role]) =>
+    entryOf(x.name, model.graph.constants.get(x) as Tensor, role, paddingRows.get(x)),
+  );
+  return { trained, statistics, paddingRows, entries };
 }
 
 const byTrain = "--train";

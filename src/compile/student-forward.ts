@@ -32,6 +32,8 @@ export function emitForward(
   given: ReadonlyMap<Value, Value>,
   known: ReadonlyMap<Value, Tensor>,
   hooks: EmitHooks,
+  /** Another value in place of a node's input. */
+  instead: (node: Node, slot: number, x: Value) => Value = (_node, _slot, x) => x,
 ): Map<Value, Value> {
   const values = new Map(given);
   const emitted = (x: Value): Value => {
@@ -53,7 +55,7 @@ export function emitForward(
       b,
       node,
       opset,
-      node.inputs.map((x) => x && emitted(x)),
+      node.inputs.map((x, slot) => x && instead(node, slot, emitted(x))),
       hooks,
     );
     node.outputs.forEach((y, i) => {

@@ -31,6 +31,8 @@ export interface ConstantRole {
   readonly kind: "parameter" | "statistics" | "fixed";
   /** In a few words, without the constant's name. */
   readonly reason: string;
+  /** The row of a table of embeddings that PyTorch's module was told to keep (`padding_idx`), where the file shows it. */
+  readonly paddingRow?: number;
 }
 
 /**
@@ -126,8 +128,11 @@ class Roles {
     const nodes = [...new Set((this.#uses.get(x) ?? []).map((use) => use.node))];
     const shared = nodes.length > 1 ? `, shared by ${nodes.length} nodes` : "";
     const padded = nodes.flatMap((node) => paddingRow(this.#operation(node)?.text) ?? [])[0];
-    const padding = padded === undefined ? "" : `, row ${padded} too, which PyTorch keeps (padding_idx)`;
-    return { ...role, reason: `${role.reason}${shared}${padding}` };
+    return {
+      ...role,
+      reason: `${role.reason}${shared}`,
+      ...(padded !== undefined && { paddingRow: padded }),
+    };
   }
 
   #roleOf(x: Value, tensor: Tensor, first: Use): ConstantRole {
@@ -256,8 +261,10 @@ class Roles {
 }
 
 /** The row that an embedding was told to keep: `embedding.default](args = (%weight, %ids, 0))`. */
-const paddingRow = (text = ""): string | undefined =>
-  /aten\.embedding\.default\]\(args = \(%[\w.]+, %[\w.]+, (\d+)/.exec(text)?.[1];
+function paddingRow(text = ""): number | undefined {
+  const found = /aten\.embedding\.default\]\(args = \(%[\w.]+, %[\w.]+, (\d+)/.exec(text)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
 
 /** Ones, or zeros: what a normalisation without learned scale and offset is written with. */
 function isNormal(tensor: Tensor): boolean {

@@ -4,6 +4,7 @@
 import { type Initialization, sampler } from "../base/initialization.ts";
 import { type Random, randomFor } from "../base/random.ts";
 import type { Tensor } from "../base/tensor.ts";
+import { keepRows, type PaddingRows } from "../compile/padding-rows.ts";
 import { frozenNames, rolesOf } from "../compile/roles.ts";
 import { pathTo } from "../compile/student-forward.ts";
 import type { Value } from "../graph/graph.ts";
@@ -23,6 +24,8 @@ export interface FreshWeightsOptions {
   readonly seed: number;
   readonly freeze: readonly string[];
   readonly train?: readonly string[] | undefined;
+  /** Rows of tables that stay. */
+  readonly paddingRows?: PaddingRows | undefined;
   /** The values that are trained for. */
   readonly wanted: readonly Value[];
   readonly known: ReadonlyMap<Value, Tensor>;
@@ -46,21 +49,24 @@ export interface FreshWeights {
  */
 export function freshWeights(model: Model, o: FreshWeightsOptions): FreshWeights {
   const path = pathTo(model, o.wanted, o.known);
-  const { trained, statistics } = rolesOf(model, opTable, path, o);
+  const { trained, statistics, paddingRows } = rolesOf(model, opTable, path, o);
   const frozen = frozenNames(o, model);
   const fills = fillsOf(model, path);
   const values = new Map<string, Tensor>();
   const kept: string[] = [];
   for (const v of [...trained, ...statistics]) {
     if (frozen(v.name)) continue;
-    const { dtype, dims, data } = model.graph.constants.get(v) as Tensor;
+    const before = model.graph.constants.get(v) as Tensor;
+    const { dtype, dims, data } = before;
     const fill = fills.get(v);
     if (!fill || dtype !== "float32") {
       kept.push(v.name);
       continue;
     }
     const draw = drawer(fill, initializations[o.init], randomFor(o.seed, "init", v.name));
-    values.set(v.name, { dtype, dims, data: Float32Array.from({ length: data.length }, (_, i) => draw(i)) });
+    const drawn = { dtype, dims, data: Float32Array.from({ length: data.length }, (_, i) => draw(i)) };
+    keepRows(drawn, before, paddingRows.get(v) ?? []);
+    values.set(v.name, drawn);
   }
   return { values, kept };
 }

@@ -5,6 +5,7 @@ import { takeSamples } from "../base/samples.ts";
 import type { Tensor } from "../base/tensor.ts";
 import { likelyWeights, neededBy } from "../compile/check-path.ts";
 import { valueNamed } from "../compile/compile-step.ts";
+import type { PaddingRows } from "../compile/padding-rows.ts";
 import type { ConstantEntry } from "../compile/role-table.ts";
 import { frozenNames } from "../compile/roles.ts";
 import { pathTo } from "../compile/student-forward.ts";
@@ -45,6 +46,7 @@ export interface PrepareStudentOptions {
   readonly freeze?: readonly string[] | undefined;
   readonly train?: readonly string[] | undefined;
   readonly untie?: readonly string[] | undefined;
+  readonly paddingRows?: PaddingRows | undefined;
   readonly insertBatchNorm?: boolean | undefined;
 }
 
@@ -72,7 +74,7 @@ export interface PreparedStudent {
  * `rebatch`; E_OPTION where BatchNormalization cannot be inserted, as `insertBatchNorm`.
  */
 export async function prepareStudent(file: Model, o: PrepareStudentOptions): Promise<PreparedStudent> {
-  const { init = "keep", seed = 0, freeze = [], train = [], untie = [] } = o;
+  const { init = "keep", seed = 0, freeze = [], train = [], untie = [], paddingRows } = o;
   const own = withUntied(await withBranches(file, o), untie);
   const ties = findTies(own, { untie, frozen: frozenNames({ freeze, train }, own) });
   const logits = logitsOf(own, o.logits, o.activation, "the student");
@@ -94,7 +96,9 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
   const { known } = batched.observation;
 
   const fresh =
-    init === "keep" ? undefined : freshWeights(batched.model, { init, seed, freeze, train, wanted, known });
+    init === "keep"
+      ? undefined
+      : freshWeights(batched.model, { init, seed, freeze, train, paddingRows, wanted, known });
   if (fresh) notes.push(describeFresh(fresh, init, seed));
 
   if (!o.insertBatchNorm) notes.push(describeBareConvolutions(bareConvolutions(batched.model)));

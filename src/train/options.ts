@@ -19,7 +19,12 @@ import { earlyStop } from "./early-stop.ts";
 import { keptStudents } from "./kept-students.ts";
 import { type OutputOptions, resolveOutputs } from "./output-options.ts";
 import { resolveOutputProjection } from "./output-projection.ts";
-import { type ParameterGroupOptions, resolveGroups, resolveNoDecay } from "./parameter-groups.ts";
+import {
+  type ParameterGroupOptions,
+  resolveGroups,
+  resolveNoDecay,
+  resolvePaddingRows,
+} from "./parameter-groups.ts";
 import type { SharedTeacherOutputs } from "./shared-teacher-outputs.ts";
 import { partsOnTaps } from "./task-strategy.ts";
 import type { TeacherFunction } from "./teacher.ts";
@@ -121,6 +126,13 @@ export interface DistillOptions extends OutputOptions {
    * own, in `student.onnx` too. Default: none. E_OPTION for one that names nothing tied or shared.
    */
   readonly untie?: readonly string[] | undefined;
+  /**
+   * Rows of embeddings' tables that are not learned by being looked up, as `padding_idx` of torch's nn.Embedding has it, by
+   * patterns of names: `{ "embed.weight": 0 }`, or several rows, `[0, -1]`; negative ones count from the end. Weight decay and
+   * the table's other uses (a tied head) move them, as in PyTorch; `init` leaves them as they are. Default: none. E_OPTION for
+   * a pattern that fits no table that is trained, or a row outside.
+   */
+  readonly paddingRows?: Readonly<Record<string, number | readonly number[]>> | undefined;
   /**
    * "keep" (default): the student's weights as they are; "kaiming", "xavier", "trunc-normal": fresh ones from the seed, except
    * for what is frozen (see `freshWeights` in src/prepare).
@@ -252,6 +264,7 @@ const keys: { [K in keyof Required<DistillOptions>]: true } = {
   freeze: true,
   train: true,
   untie: true,
+  paddingRows: true,
   init: true,
   insertBatchNorm: true,
   batchNorm: true,
@@ -389,6 +402,7 @@ export function resolveOptions(o: DistillOptions) {
     freeze: [...(o.freeze ?? []), ...parameterGroups.filter((g) => g.freeze).map((g) => g.match)],
     train: o.train ?? [],
     untie: o.untie ?? [],
+    paddingRows: resolvePaddingRows(o.paddingRows),
     init: among("init", o.init ?? "keep", weightInits),
     insertBatchNorm: o.insertBatchNorm ?? false,
     batchNorm: among("batchNorm", o.batchNorm ?? "train", ["train", "frozen"]),

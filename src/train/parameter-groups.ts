@@ -1,6 +1,7 @@
-// The options that single out weights by name: parameterGroups and noDecay, checked.
+// The options that single out weights by name: parameterGroups, noDecay and paddingRows, checked.
 import { checkKeys, DistillError } from "../base/errors.ts";
 import type { CompiledStep } from "../compile/compile-step.ts";
+import type { PaddingRows } from "../compile/padding-rows.ts";
 import type { ParameterGroup } from "../compile/parameter-groups.ts";
 import { decayOf } from "../compile/state.ts";
 import { learningRateSchedule, type ScheduleOptions } from "../optim/schedules.ts";
@@ -66,6 +67,20 @@ export function resolveNoDecay(noDecay: "auto" | "none" | readonly string[]): re
       `distill: noDecay must be "auto", "none" or an array of patterns, got ${JSON.stringify(noDecay)}`,
     );
   return noDecay.length > 0 ? noDecay : undefined;
+}
+
+/** Errors: E_ARGUMENT for what is no whole number. */
+export function resolvePaddingRows(
+  rows: Readonly<Record<string, number | readonly number[]>> = {},
+): PaddingRows | undefined {
+  const entries = Object.entries(rows).map(([match, row]) => [match, [row].flat()] as const);
+  for (const [match, all] of entries)
+    if (all.length === 0 || !all.every(Number.isSafeInteger))
+      throw new DistillError(
+        "E_ARGUMENT",
+        `distill: paddingRows["${match}"] must be a row or rows, whole numbers, got ${JSON.stringify(rows[match])}`,
+      );
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
 }
 
 /** As the compiler takes them; what freezes is no matter of groups by then. */

@@ -66,6 +66,7 @@ export function studentAt(
     freeze: o.freeze,
     train: o.train,
     untie: o.untie,
+    paddingRows: o.paddingRows,
     insertBatchNorm: o.insertBatchNorm,
   });
 }
@@ -136,6 +137,7 @@ export function compileAt(
     classWeights,
     freeze: o.freeze,
     train: o.train,
+    paddingRows: o.paddingRows,
     keptStatistics,
     trainStatistics: o.batchNorm === "train",
     target: o.target,

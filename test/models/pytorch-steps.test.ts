@@ -7,13 +7,35 @@ import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { type Tensor, toNumbers } from "../../src/base/tensor.ts";
 import { readNpz } from "../../src/data/npz.ts";
-import { arrayDataset, distill } from "../../src/index.ts";
+import { arrayDataset, type DistillOptions, distill } from "../../src/index.ts";
 
 const folder = fileURLToPath(new URL("../fixtures/pytorch-steps", import.meta.url));
 const files = readdirSync(folder).filter((f) => f.endsWith(".onnx"));
 const names = [...new Set(files.map((f) => f.slice(0, f.indexOf("."))))];
 
-test("holds the kinds", () => expect(names.length).toBe(13));
+test("holds the kinds", () => expect(names.length).toBe(18));
+
+const sgd: Partial<DistillOptions> = {
+  learningRate: 0.1,
+  optimizer: { name: "sgd", momentum: 0, nesterov: false, weightDecay: 0 },
+};
+const adamw: Partial<DistillOptions> = {
+  learningRate: 0.05,
+  optimizer: { name: "adamw", weightDecay: 0.2 },
+  noDecay: "none",
+};
+const paddingRows = { "embed.weight": 0 };
+/** How PyTorch trained it, where that is not by plain SGD. */
+const options: Readonly<Record<string, Partial<DistillOptions>>> = {
+  "padding-row-sgd": {
+    paddingRows,
+    learningRate: 0.1,
+    optimizer: { name: "sgd", momentum: 0.9, nesterov: false, weightDecay: 0.05 },
+  },
+  "padding-row-adamw": { ...adamw, paddingRows },
+  "padding-row-tied": { ...sgd, paddingRows: { "*": -11 } },
+  "padding-row-tied-adamw": { ...adamw, paddingRows: { "*.weight": [0] } },
+};
 
 describe.each(names)("%s", (name) => {
   const arrays = readNpz(readFileSync(join(folder, `${name}.npz`)), name);
@@ -27,9 +49,8 @@ describe.each(names)("%s", (name) => {
       data: arrayDataset({ inputs: [x], labels: toNumbers(y) }),
       batch: x.dims[0] as number,
       epochs: 3,
-      learningRate: 0.1,
       schedule: { schedule: "constant" },
-      optimizer: { name: "sgd", momentum: 0, nesterov: false, weightDecay: 0 },
+      ...(options[name] ?? sgd),
       keep: "last",
       worker: false,
     }))
