@@ -1,26 +1,20 @@
-// What losses on yes-or-no answers share. No Sigmoid: ONNX Runtime's float32 kernel gives exactly 0 below −18 and twice the
-// value at −17, so a rare label would get no gradient; e^min(x,0) / (1 + e^−|x|) is right to the last digits everywhere.
+// What losses on yes-or-no answers share. Never by ONNX Runtime's float32 Sigmoid, which gives a rare label no gradient.
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { LOG_ZERO } from "./infinite.ts";
-
-/** σ(x), right to a few units in the last place down to the smallest float. */
-export function sigmoid(b: Builder, x: Value): Value {
-  return b.div(b.exp(b.min(x, b.like(x, 0))), onePlusExpOfMinusAbs(b, x));
-}
 
 /** log(1 + e^−|x|): what softplus adds to max(x, 0). */
 export function log1pExpOfMinusAbs(b: Builder, x: Value): Value {
   return b.log(onePlusExpOfMinusAbs(b, x));
 }
 
-const onePlusExpOfMinusAbs = (b: Builder, x: Value): Value => b.shift(b.exp(b.neg(b.abs(x))), 1);
+export const onePlusExpOfMinusAbs = (b: Builder, x: Value): Value => b.shift(b.exp(b.neg(b.abs(x))), 1);
 
 /** log σ(x) = min(x, 0) − log(1 + e^−|x|);  dx = dy · σ(−x). */
 export function logSigmoid(b: Builder, x: Value): Value {
   const y = b.sub(b.min(x, b.like(x, 0)), log1pExpOfMinusAbs(b, x));
   // Through min and |x| the slope at 0 would be one side's.
-  b.region({ inputs: [x], outputs: [y], grad: (dy) => [() => b.mul(dy(0), sigmoid(b, b.neg(x)))] });
+  b.region({ inputs: [x], outputs: [y], grad: (dy) => [() => b.mul(dy(0), b.sigmoid(b.neg(x)))] });
   return y;
 }
 

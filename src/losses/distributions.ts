@@ -8,11 +8,11 @@ import { LOG_ZERO } from "./infinite.ts";
 
 /**
  * log softmax(z) of each row; a class whose logit is −∞, which the model rules out, gets {@link LOG_ZERO}, so that 0·log 0 is
- * 0. A row of nothing but −∞, and one with +∞ or NaN, is NaN.
+ * 0. A row of nothing but −∞, and one with +∞ or NaN, is NaN. By Clip, which costs two thirds of a Max.
  */
 export function logProbabilities(b: Builder, z: Value): Value {
   const exact = b.logSoftmax(z);
-  const y = b.max(exact, b.like(exact, LOG_ZERO));
+  const y = b.node("Clip", [exact, b.like(exact, LOG_ZERO)]);
   b.region({ inputs: [exact], outputs: [y], grad: (dy) => [() => dy(0)] });
   return y;
 }
@@ -30,56 +30,59 @@ export function standardized(b: Builder, z: Value): Value {
   return b.where(flat, b.like(centred, 0), b.div(centred, b.shift(std, STANDARDIZE_EPSILON)));
 }
 
-/** Σ p (log p − log q) of each row. */
-export function klDivergence(b: Builder, logP: Value, logQ: Value): Value {
-  return b.reduceSum(b.mul(b.exp(logP), b.sub(logP, logQ)), [1]);
+/** Σ p (log p − log q) of each row [R, 1]. */
+function klDivergence(b: Builder, logP: Value, logQ: Value): Value {
+  return b.reduceSum(b.mul(b.exp(logP), b.sub(logP, logQ)), [1], true);
 }
 
 /**
- * KL(q ‖ p) of each row. Its gradient by log q is given as q·(log q − log p − KL), which is the true one less KL + 1 times
- * q: log-softmax takes any multiple of q away again, and the large numbers with it before they are rounded.
+ * D(softmax(t/T), softmax(s/T)) of each row [R] of logits [R, C]; t is a constant. `by` is the gradient by s/T: given by hand
+ * from s on, it needs neither log-softmax's own nor a product with 1/T of [R, C], which pays for the two Clips.
  */
-function reverseKl(b: Builder, logP: Value, logQ: Value): Value {
-  const [q, gap] = [b.exp(logQ), b.sub(logQ, logP)];
-  const kl = b.reduceSum(b.mul(q, gap), [1], true);
-  const y = b.reshape(kl, [b.dims(kl)[0] as number]);
-  b.region({
-    inputs: [logQ],
-    outputs: [y],
-    grad: (dy) => [() => b.mul(b.reshape(dy(0), b.dims(kl)), b.mul(q, b.sub(gap, kl)))],
-  });
-  return y;
-}
+const divergence =
+  (of: (b: Builder, logP: Value, logQ: Value) => { value: Value; by: () => Value }) =>
+  (b: Builder, t: Value, s: Value, temperature: number): Value => {
+    const [logP, logQ] = [t, s].map((z) => logProbabilities(b, b.scale(z, 1 / temperature))) as [
+      Value,
+      Value,
+    ];
+    const { value, by } = of(b, logP, logQ);
+    const y = b.reshape(value, [b.dims(value)[0] as number]);
+    b.region({
+      inputs: [s],
+      outputs: [y],
+      grad: (dy) => [() => b.mul(by(), b.reshape(b.scale(dy(0), 1 / temperature), b.dims(value)))],
+    });
+    return y;
+  };
 
-/** KL(softmax(t) ‖ softmax(s)) of each row;  ds = dy · (softmax(s) − softmax(t)), which needs half the room of its parts. */
-function forwardKl(b: Builder, t: Value, s: Value): Value {
-  const [logP, logQ] = [logProbabilities(b, t), logProbabilities(b, s)];
-  const y = klDivergence(b, logP, logQ);
-  b.region({
-    inputs: [s],
-    outputs: [y],
-    grad: (dy) => [
-      () => b.mul(b.sub(b.exp(logQ), b.exp(logP)), b.reshape(dy(0), [b.dims(s)[0] as number, 1])),
-    ],
-  });
-  return y;
-}
+/** KL(p ‖ q);  by s/T: q − p. */
+const forwardKl = divergence((b, logP, logQ) => ({
+  value: klDivergence(b, logP, logQ),
+  by: () => b.sub(b.exp(logQ), b.exp(logP)),
+}));
 
-/** Of log-probabilities instead of logits. */
-const ofLogs =
-  (divergence: (b: Builder, logP: Value, logQ: Value) => Value) =>
-  (b: Builder, t: Value, s: Value): Value =>
-    divergence(b, logProbabilities(b, t), logProbabilities(b, s));
+/** KL(q ‖ p);  by s/T: q·(log q − log p − KL), whose sum is 0. */
+const reverseKl = divergence((b, logP, logQ) => {
+  const value = klDivergence(b, logQ, logP);
+  return { value, by: () => b.mul(b.exp(logQ), b.sub(b.sub(logQ, logP), value)) };
+});
 
-/** D(softmax(t), softmax(s)) of each row [R] of logits [R, C], and its gradient by s; t is a constant. */
-export const divergences: Record<Divergence, (b: Builder, t: Value, s: Value) => Value> = {
+/** (KL(p ‖ m) + KL(q ‖ m))/2, m = (p + q)/2;  by s/T: q·(log q − log m − KL(q ‖ m))/2. */
+const jensenShannon = divergence((b, logP, logQ) => {
+  // log m = max + log(1 + exp(−|log p − log q|)) − log 2
+  const apart = b.neg(b.abs(b.sub(logP, logQ)));
+  const logM = b.shift(b.add(b.max(logP, logQ), b.log(b.shift(b.exp(apart), 1))), -Math.LN2);
+  const own = klDivergence(b, logQ, logM);
+  return {
+    value: b.scale(b.add(klDivergence(b, logP, logM), own), 0.5),
+    by: () => b.mul(b.scale(b.exp(logQ), 0.5), b.sub(b.sub(logQ, logM), own)),
+  };
+});
+
+export const divergences: Record<Divergence, ReturnType<typeof divergence>> = {
   "forward-kl": forwardKl,
-  "reverse-kl": ofLogs(reverseKl),
-  jeffreys: (b, t, s) => b.add(forwardKl(b, t, s), ofLogs(reverseKl)(b, t, s)),
-  "jensen-shannon": ofLogs((b, logP, logQ) => {
-    // log m = max + log(1 + exp(−|log p − log q|)) − log 2
-    const apart = b.neg(b.abs(b.sub(logP, logQ)));
-    const logM = b.shift(b.add(b.max(logP, logQ), b.log(b.shift(b.exp(apart), 1))), -Math.LN2);
-    return b.scale(b.add(klDivergence(b, logP, logM), klDivergence(b, logQ, logM)), 0.5);
-  }),
+  "reverse-kl": reverseKl,
+  jeffreys: (b, t, s, temperature) => b.add(forwardKl(b, t, s, temperature), reverseKl(b, t, s, temperature)),
+  "jensen-shannon": jensenShannon,
 };

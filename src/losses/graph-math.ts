@@ -40,6 +40,7 @@ export interface GraphMath {
   log(x: GraphValue): GraphValue;
   sqrt(x: GraphValue): GraphValue;
   reciprocal(x: GraphValue): GraphValue;
+  /** Right down to the smallest float, also where ONNX Runtime's float32 Sigmoid is 0. */
   sigmoid(x: GraphValue): GraphValue;
   tanh(x: GraphValue): GraphValue;
   relu(x: GraphValue): GraphValue;

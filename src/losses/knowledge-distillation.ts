@@ -97,6 +97,8 @@ function softDivergence(
   { b, studentLogits, teacherLogits }: LossContext,
   { temperature, standardize = false, divergence = "forward-kl" }: SoftOptions,
 ): Value {
-  const at = (z: Value) => b.scale(standardize ? standardized(b, z) : z, 1 / temperature);
-  return b.scale(divergences[divergence](b, at(teacherLogits as Value), at(studentLogits)), temperature ** 2);
+  const [t, s] = [teacherLogits as Value, studentLogits].map((z) =>
+    standardize ? standardized(b, z) : z,
+  ) as [Value, Value];
+  return b.scale(divergences[divergence](b, t, s, temperature), temperature ** 2);
 }

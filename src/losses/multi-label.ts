@@ -1,6 +1,7 @@
 // Several yes-or-no answers as graph values: the emitted twin of MultiLabelDistillationStrategy's loss.
 import type { Value } from "../graph/graph.ts";
-import { log1pExpOfMinusAbs, sigmoid, withoutInfinity } from "./binary.ts";
+import type { Builder } from "../ops/builder.ts";
+import { log1pExpOfMinusAbs, onePlusExpOfMinusAbs, withoutInfinity } from "./binary.ts";
 import { hardAndSoft } from "./knowledge-distillation.ts";
 import type { LossContext, LossTerm } from "./terms.ts";
 
@@ -16,28 +17,32 @@ export function multiLabel(c: LossContext, temperature: number, alpha: number): 
 function binaryCrossEntropy({ b, studentLogits, labels }: LossContext): Value {
   const [s, y] = [withoutInfinity(b, studentLogits), labels as Value];
   const each = b.add(b.sub(b.relu(s), b.mul(s, y)), log1pExpOfMinusAbs(b, s));
-  b.region({
-    inputs: [studentLogits],
-    outputs: [each],
-    grad: (dy) => [() => b.mul(dy(0), b.sub(sigmoid(b, s), y))],
-  });
-  return b.reduceMean(each, [1]);
+  return meanOfLabels(b, studentLogits, each, 1, () => b.sub(b.sigmoid(s), y));
 }
 
 /** T²·(p·(log p − log q) + (1−p)·(log(1−p) − log(1−q))), the mean over the labels of each row;  ds = T·(q − p). */
 function softDivergence({ b, studentLogits, teacherLogits }: LossContext, temperature: number): Value {
   const at = (z: Value) => b.scale(withoutInfinity(b, z), 1 / temperature);
   const [t, s] = [at(teacherLogits as Value), at(studentLogits)];
-  const [tail, teacherTail] = [log1pExpOfMinusAbs(b, s), log1pExpOfMinusAbs(b, t)];
+  // The difference of the two tails, by one Log, which costs ten times what a product does.
+  const tails = b.log(b.div(onePlusExpOfMinusAbs(b, t), onePlusExpOfMinusAbs(b, s)));
   // log σ(x) = min(x, 0) − log(1 + e^−|x|), and log(1 − σ(x)) = log σ(x) − x without the cancellation: −max(x, 0) − ….
-  const yes = b.sub(b.sub(b.min(t, b.like(t, 0)), b.min(s, b.like(s, 0))), b.sub(teacherTail, tail));
-  const no = b.sub(b.sub(b.relu(s), b.relu(t)), b.sub(teacherTail, tail));
-  const p = sigmoid(b, t);
-  const each = b.scale(b.add(b.mul(p, yes), b.mul(sigmoid(b, b.neg(t)), no)), temperature ** 2);
+  const yes = b.sub(b.sub(b.min(t, b.like(t, 0)), b.min(s, b.like(s, 0))), tails);
+  const no = b.sub(b.sub(b.relu(s), b.relu(t)), tails);
+  const p = b.sigmoid(t);
+  const each = b.add(b.mul(p, yes), b.mul(b.sigmoid(b.neg(t)), no));
+  const mean = meanOfLabels(b, studentLogits, each, 1 / temperature, () => b.sub(b.sigmoid(s), p));
+  return b.scale(mean, temperature ** 2);
+}
+
+/** The mean over the labels of each row [R];  ds = factor · slope / C, its numbers multiplied while they are one for each row. */
+function meanOfLabels(b: Builder, s: Value, each: Value, factor: number, slope: () => Value): Value {
+  const mean = b.reduceMean(each, [1]);
+  const [rows, labels] = b.dims(s) as [number, number];
   b.region({
-    inputs: [studentLogits],
-    outputs: [each],
-    grad: (dy) => [() => b.mul(dy(0), b.scale(b.sub(sigmoid(b, s), p), temperature))],
+    inputs: [s],
+    outputs: [mean],
+    grad: (dy) => [() => b.mul(slope(), b.reshape(b.scale(dy(0), factor / labels), [rows, 1]))],
   });
-  return b.reduceMean(each, [1]);
+  return mean;
 }

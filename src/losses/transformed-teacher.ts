@@ -1,6 +1,6 @@
 // WTTM as graph values (Zheng & Yang 2024): the emitted twin of TransformedTeacherDistillationStrategy's loss.
 import type { Value } from "../graph/graph.ts";
-import { klDivergence, logProbabilities } from "./distributions.ts";
+import { divergences } from "./distributions.ts";
 import { crossEntropy, labelsAndTeacher, rowTerm } from "./knowledge-distillation.ts";
 import type { LossContext, LossTerm } from "./terms.ts";
 
@@ -19,7 +19,7 @@ export function transformedTeacher(c: LossContext, o: TransformedTeacherOptions)
     return [
       rowTerm(c, "soft", weight * o.teacherWeight, () => {
         const powered = b.scale(b.logSoftmax(c.teacherLogits as Value), 1 / o.temperature);
-        const kl = klDivergence(b, logProbabilities(b, powered), logProbabilities(b, c.studentLogits));
+        const kl = divergences["forward-kl"](b, powered, c.studentLogits, 1);
         // Every logarithm of a probability is 0 or less and the largest is near it, so nothing overflows or vanishes.
         return o.weighted ? b.mul(kl, b.reduceSum(b.exp(powered), [1])) : kl;
       }),

@@ -79,7 +79,7 @@ const swish = defineOp({
   op: "Swish",
   versions: [24],
   composed: true,
-  emit: ({ b, x, attr }) => [b.mul(x(0), b.sigmoid(b.scale(x(0), attr.float("alpha", 1))))],
+  emit: ({ b, x, attr }) => [b.mul(x(0), b.node("Sigmoid", [b.scale(x(0), attr.float("alpha", 1))]))],
 });
 
 /** y = x · σ(αx), α = 1.702 by default. */
@@ -88,7 +88,7 @@ const quickGelu = defineOp({
   domain: "com.microsoft",
   versions: [1],
   composed: true,
-  emit: ({ b, x, attr }) => [b.mul(x(0), b.sigmoid(b.scale(x(0), attr.float("alpha", 1.702))))],
+  emit: ({ b, x, attr }) => [b.mul(x(0), b.node("Sigmoid", [b.scale(x(0), attr.float("alpha", 1.702))]))],
 });
 
 export const geluOps = [gelu, microsoftGelu, biasGelu, fastGelu, quickGelu, swish] as const;

@@ -147,7 +147,7 @@ const softplus = defineOp({
   versions: [1, 22],
   emit: oneNode,
   infer: sameAsFirst,
-  grad: ({ b, x, dy }) => [() => b.mul(dy(0), b.sigmoid(x(0)))],
+  grad: ({ b, x, dy }) => [() => b.mul(dy(0), b.node("Sigmoid", [x(0)]))],
 });
 
 /** y = x/(1 + |x|);  dx = dy/(1 + |x|)². Written out because WebGPU has no kernel for it. */

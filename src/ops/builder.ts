@@ -240,8 +240,20 @@ export class Builder {
   reciprocal(x: Value): Value {
     return this.node("Reciprocal", [x]);
   }
+  /**
+   * σ(x) = e^min(x,0) / (1 + e^−|x|), right to a few units in the last place down to the smallest float. For losses: ONNX
+   * Runtime's float32 Sigmoid, which a student's ops must agree with, is exactly 0 below −18 and twice the value at −17.
+   */
   sigmoid(x: Value): Value {
-    return this.node("Sigmoid", [x]);
+    const whole = this.shift(this.exp(this.neg(this.abs(x))), 1);
+    const part = (of: Value) => this.div(this.exp(this.min(of, this.like(of, 0))), whole);
+    const y = part(x);
+    this.region({
+      inputs: [x],
+      outputs: [y],
+      grad: (dy) => [() => this.mul(dy(0), this.mul(y, part(this.neg(x))))],
+    });
+    return y;
   }
   tanh(x: Value): Value {
     return this.node("Tanh", [x]);

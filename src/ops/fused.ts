@@ -9,7 +9,7 @@ import { defineOp, type EmitContext } from "./define.ts";
 /** Activations that ONNX Runtime fuses; their parameters in the order of the attribute. */
 const activations: Readonly<Record<string, (c: EmitContext, x: Value, p: readonly number[]) => Value>> = {
   Relu: ({ b }, x) => b.relu(x),
-  Sigmoid: ({ b }, x) => b.sigmoid(x),
+  Sigmoid: ({ b }, x) => b.node("Sigmoid", [x]),
   Tanh: ({ b }, x) => b.tanh(x),
   LeakyRelu: ({ b }, x, [alpha = 0.01]) => b.node("LeakyRelu", [x], { alpha: float(alpha) }),
   Clip: ({ b }, x, [low = Number.NEGATIVE_INFINITY, high = Number.POSITIVE_INFINITY]) =>

@@ -16,7 +16,7 @@ interface Form {
 
 /** As in ONNX Runtime: names without regard to case; parameters that ONNX gives no default are 0. */
 const forms: Readonly<Record<string, Form>> = {
-  sigmoid: { make: () => (b, x) => b.sigmoid(x) },
+  sigmoid: { make: () => (b, x) => b.node("Sigmoid", [x]) },
   tanh: { make: () => (b, x) => b.tanh(x) },
   relu: { make: () => (b, x) => b.relu(x) },
   softplus: { make: () => (b, x) => b.node("Softplus", [x]) },

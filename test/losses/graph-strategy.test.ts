@@ -40,6 +40,27 @@ describe("a loss written with graph values", () => {
     }
   });
 
+  it("has a sigmoid that is right where the runtime's own is 0, and its slope on both sides", async () => {
+    const z = [-80, -40, -18, -17, -1, 0, 1, 9, 40, -Infinity, Infinity];
+    const x = tensor("float64", z, [z.length, 1]);
+    const strategy = defineGraphStrategy({
+      name: "sigmoid",
+      loss: ({ b, studentLogits }) => ({ sum: b.reduceSum(b.sigmoid(studentLogits)) }),
+    });
+    const σ = (v: number) => 1 / (1 + Math.exp(-v));
+    const slopes = z.map((v) => σ(v) * σ(-v));
+    for (const target of ["cpu", "webgpu"] as const) {
+      const { gradient } = await emitted(strategy, { student: x, teacher: x }, "float32", target);
+      for (const [i, g] of Array.from(gradient!).entries())
+        expect(Math.abs(g - slopes[i]!), `slope at ${z[i]}`).toBeLessThanOrEqual(2e-6 * slopes[i]! + 1e-42);
+    }
+    for (const v of [-80, -40, -18, -17, -5]) {
+      const one = tensor("float64", [v], [1, 1]);
+      const { values } = await emitted(strategy, { student: one, teacher: one }, "float32");
+      expect(values[0]! / σ(v)).toBeCloseTo(1, 5);
+    }
+  });
+
   it("sees labels only if it asks for them, and taps by name", async () => {
     const seen: unknown[] = [];
     const look = (usesLabels: boolean) =>

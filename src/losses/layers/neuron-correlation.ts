@@ -13,15 +13,17 @@ export function neuronCorrelation(
 ): Value {
   const own = groupsOf(b, `tap "${tap.name}": the student's value`, tap.student, over);
   const other = groupsOf(b, `tap "${tap.name}": the teacher's value`, tap.teacher, over);
-  const [x, y] = [standardized(b, own), standardized(b, other)];
+  const [mean, otherMean] = [own, other].map((g) => b.reduceMean(g.x, [rowAxis(g)], true)) as [Value, Value];
+  const [x, y] = [standardized(b, own, mean), standardized(b, other, otherMean)];
   const correlations =
     match === "index" ? b.mul(x, y) : b.reduceMax(crossProducts(b, { ...other, x: y }, { ...own, x }), [2]);
-  return b.sub(b.like(x, 1), b.scale(b.reduceSum(correlations), 1 / (other.groups * other.neurons)));
+  const loss = b.sub(b.like(x, 1), b.scale(b.reduceSum(correlations), 1 / (other.groups * other.neurons)));
+  // ReduceMax passes over a neuron of the student's that is NaN.
+  return match === "index" ? loss : b.add(loss, b.stopGradient(b.scale(b.reduceSum(mean), 0)));
 }
 
 /** Centred, and of length 1; 0 where nothing but rounding of the mean would be left. */
-function standardized(b: Builder, g: Groups): Value {
-  const mean = b.reduceMean(g.x, [rowAxis(g)], true);
+function standardized(b: Builder, g: Groups, mean: Value): Value {
   const rounding = b.scale(b.square(mean), CONSTANT_RATIO ** 2 * g.rows);
   return toLength(b, b.sub(g.x, mean), rowAxis(g), b.max(rounding, b.like(mean, DEAD_NORM ** 2)));
 }

@@ -6,5 +6,6 @@ export const relativeSparsity = averagedScores((s) => {
   const { b, x } = s;
   const scale = b.sqrt(b.shift(s.mean(b.square(x)), RESPONSE_FLOOR ** 2));
   const excess = b.shift(b.div(b.abs(x), scale), -RELATIVE_THRESHOLD);
-  return s.mean(b.sigmoid(b.scale(excess, RELATIVE_STEEPNESS)));
+  // The runtime's Sigmoid is right here: of −5 and more.
+  return s.mean(b.node("Sigmoid", [b.scale(excess, RELATIVE_STEEPNESS)]));
 });

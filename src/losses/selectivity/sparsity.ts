@@ -13,7 +13,8 @@ export const sparsity = averagedScores((s) => {
     outputs: [score],
     grad: (dy) => [
       () => {
-        const smooth = b.sigmoid(b.scale(b.shift(size, -ACTIVITY_THRESHOLD), SURROGATE_STEEPNESS));
+        // The runtime's Sigmoid is right here: of −1 and more.
+        const smooth = b.node("Sigmoid", [b.scale(b.shift(size, -ACTIVITY_THRESHOLD), SURROGATE_STEEPNESS)]);
         const slope = b.scale(b.mul(smooth, b.sub(b.like(x, 1), smooth)), SURROGATE_STEEPNESS / count);
         return b.mul(dy(0), b.mul(slope, b.sign(x)));
       },
