@@ -48,7 +48,7 @@ export interface CompiledStep {
   readonly optimizer: Optimizer;
   /** Groups of weights with a learning rate of their own; and whether any has the run's. */
   readonly rates: readonly (ParameterGroup | undefined)[];
-  /** Decay of the moving average that the state holds of weights and statistics, by `averageKey`; undefined: it holds none. */
+  /** Decay of the moving average that the state holds of all that is trained and of statistics, by `averageKey`; undefined: it holds none. */
   readonly averageWeights: number | undefined;
   /** Names of the terms in output `losses`, the whole loss first. */
   readonly terms: readonly string[];
@@ -112,7 +112,8 @@ export function compileStep(options: CompileOptions): CompiledStep {
   const trained = [...plan.weights, ...parameters];
   const scalars = scalarInputs(step, o.optimizer);
   const next = emitApply(step, o, trained, emitted.weights, emitted.gradients, scalars);
-  const averaged = o.averageWeights === undefined ? [] : [...plan.weights, ...plan.statistics];
+  // What a loss of its own learns beside the student belongs to the student it is measured with.
+  const averaged = o.averageWeights === undefined ? [] : [...trained, ...plan.statistics];
   if (averaged.length > 0) emitAverage(step, averaged, new Map([...next, ...emitted.statistics]));
 
   return {

@@ -151,6 +151,8 @@ class Roles {
     const weight = uses.find((use) => this.#declares(use, "weights"));
     const lone = sizeOf(tensor.dims) === 1;
     if (isMask(tensor)) return fixed("a mask that is added before a softmax");
+    if (uses.some(isArithmetic) && holdsInfinity(tensor))
+      return fixed("holds infinite numbers, which nothing learned does");
     if (this.#signature?.absent.size === 0) return ownOfExporter;
     if (this.#signature && uses.some((use) => this.#operation(use.node)))
       return this.#exporterMade(x, tensor, uses, weight);
@@ -278,3 +280,8 @@ function isMask(tensor: Tensor): boolean {
   const every = (data: TensorData): boolean => (data as Float32Array).every((v) => v === 0 || v <= -50);
   return every(beginningOf(tensor, 1024)) && every(tensor.data) && tensor.data.some((v) => v !== 0);
 }
+
+/** Logarithms of a prior in which something is impossible, yes or no for certain. */
+const holdsInfinity = ({ dtype, data }: Tensor): boolean =>
+  (dtype === "float32" || dtype === "float64") &&
+  (data as Float32Array).some((v) => v === Infinity || v === -Infinity);

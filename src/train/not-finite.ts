@@ -1,5 +1,6 @@
 // Where a number that is none appeared first, once a loss or a weight is not finite: in the data, at the teacher, in the state,
 // within the student or in the loss. Costs a forward pass that keeps all values, and only then.
+import { toFloat32 } from "../base/floats.ts";
 import { isFloat, type Tensor } from "../base/tensor.ts";
 import { names, slotKey } from "../compile/compile-step.ts";
 import type { Pack } from "../compile/state.ts";
@@ -62,6 +63,12 @@ export function inState({ compiled, state }: StepRunner, step: number): Found | 
     const [first] = bad;
     if (!first) continue;
     const more = bad.length > 1 ? ` (and ${bad.length - 1} more)` : "";
+    if (step === 0)
+      return {
+        where: `${what} "${first.name}"${more} is ${first.value} in the student's file`,
+        advice: "Repair the file, or begin with fresh weights (--init kaiming).",
+        inState: true,
+      };
     return {
       where: `${what} "${first.name}"${more} is ${first.value} since step ${step}, where the loss was finite and the ${made} not`,
       advice: `Look for what has no slope at 0 in student and loss: a square root, a norm, a logarithm, a division.`,
@@ -79,7 +86,9 @@ function inData({ options }: PreparedRun, { feeds, shaped }: StepBatch): Found |
   const labels = feeds[names.labels];
   if (labels) inputs.push(["the labels are", labels]);
   for (const [what, t] of inputs) {
-    const at = firstOf(t, shaped.samples, (v) => !Number.isFinite(v));
+    // Infinities of a mask are meant.
+    const masks = t !== labels && numbersOf(t)?.every((v) => v === 0 || v === -Infinity);
+    const at = firstOf(t, shaped.samples, (v) => (masks ? Number.isNaN(v) : !Number.isFinite(v)));
     if (at) return { where: `${what} ${at}`, advice: "Repair such samples or leave them out." };
   }
   return undefined;
@@ -139,10 +148,14 @@ function inStudent(
 
 const allFinite = (t: Tensor): boolean => (t.data as Float32Array).every(Number.isFinite);
 
+/** Its numbers, also of 16 bits; undefined where they are no floats. */
+const numbersOf = (t: Tensor): Float32Array | undefined =>
+  t.dtype === "float64" ? (t.data as unknown as Float32Array) : isFloat(t.dtype) ? toFloat32(t) : undefined;
+
 /** `NaN at sample 17`: which value it is and in which samples, where samples lie in front. */
 function firstOf(t: Tensor, samples: Uint32Array, bad: (v: number) => boolean): string | undefined {
-  if (!isFloat(t.dtype) || t.dtype === "float16" || t.dtype === "bfloat16") return undefined;
-  const data = t.data as Float32Array;
+  const data = numbersOf(t);
+  if (!data) return undefined;
   const first = data.findIndex(bad);
   if (first < 0) return undefined;
   const value = String(data[first]);

@@ -2,7 +2,8 @@
 // student that is delivered. The map itself is losses/projection.ts.
 import { DistillError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
-import { unpackTensors } from "../compile/state.ts";
+import { averageKey } from "../compile/emit-average.ts";
+import { type Pack, unpackTensors } from "../compile/state.ts";
 import { outputProjection } from "../losses/projection.ts";
 import { type Projection, type ProjectionOptions, resolveProjection } from "../losses/projection-options.ts";
 import type { Task } from "../tasks/index.ts";
@@ -36,9 +37,11 @@ export function resolveOutputProjection(
 
 /** What the run's projection makes of the student's outputs; undefined where it has none. */
 export function projectionOf({ compiled, state }: StepRunner): ((outputs: Tensor) => Tensor) | undefined {
+  // As the student that is evaluated: where the run averages, the average.
+  const key = compiled.averageWeights === undefined ? (p: Pack) => p.key : averageKey;
   const tensors = new Map(
     compiled.auxiliary.parameters.flatMap((pack) => [
-      ...unpackTensors(pack, state.get(pack.key) as Float32Array),
+      ...unpackTensors(pack, state.get(key(pack)) as Float32Array),
     ]),
   );
   const weight = tensors.get(outputProjection.weight);

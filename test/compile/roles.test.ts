@@ -530,3 +530,11 @@ test("slopes times distances that are added to scores stay, any other table ther
   expect(await by([0, -0.5, -1, -0.5, 0, -0.5, -1, -0.5, 0])).toEqual(["v", "w"]);
   expect(await by([0, -0.5, -1, -0.5, 0, -0.5, -1, -0.4, 0])).toEqual(["table", "v", "w"]);
 });
+
+test("what holds infinities is no weight: classes ruled out, or certain, beside others that are shifted", async () => {
+  const lines: NodeLine[] = [{ op: "Add", inputs: ["product", "prior"], output: "logits" }];
+  const by = (values: number[]) => trained({ prior: float(values) }, lines);
+  expect(await by([0, -Infinity, Infinity, 0])).toEqual(["weight"]);
+  expect(await by([0.5, -Infinity, -1.5, 0.1])).toEqual(["weight"]);
+  expect(await by([0.5, -2, -1.5, 0.1])).toEqual(["prior", "weight"]);
+});

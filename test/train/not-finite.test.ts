@@ -104,6 +104,48 @@ describe("the line says where it appeared first", () => {
     );
   });
 
+  it("in data of float16", async () => {
+    const bits = Uint16Array.from({ length: 96 }, (_, i) => (i === 50 ? 0x7e00 : 0x3000 + i));
+    const halves = arrayDataset({ inputs: [{ name: "x", dtype: "float16", dims: [32, 3], data: bits }] });
+    expect(await failure({ data: halves })).toBe(
+      'the loss is NaN (loss/soft) at step N: input "x" of the data is NaN at sample 16. Repair such samples or leave them out.',
+    );
+  });
+
+  it("not in a mask of the data, whose infinities are meant", async () => {
+    const x = tensor("float32", numbers(96), [32, 3]);
+    const mask = tensor(
+      "float32",
+      Float32Array.from({ length: 96 }, (_, i) => (i % 4 ? 0 : -Infinity)),
+      [32, 3],
+    );
+    const student = model("b = Log(h)\ng = Tanh(b)");
+    const beside = arrayDataset({
+      inputs: [
+        { name: "x", ...x },
+        { name: "mask", ...mask },
+      ],
+    });
+    expect(await failure({ student, data: beside, batch: 32 })).toMatch(
+      /^the loss is NaN \(loss\/soft\) at step N: the student's "b" \(Log, node "\/b"\) is the first that is NaN/,
+    );
+  });
+
+  it("in the student's file", async () => {
+    const body = tensor("float32", numbers(12).fill(Number.NaN, 3, 4), [3, 4]);
+    const student = modelBytes(
+      studentFromText(
+        "h = MatMul(x, body.weight)\nlogits = MatMul(h, head.weight)",
+        [8, 3],
+        { ...weights, "body.weight": body },
+        17,
+      ),
+    );
+    expect(await failure({ student })).toBe(
+      'the loss is NaN (loss/soft) at step N: weight "body.weight" is NaN in the student\'s file. Repair the file, or begin with fresh weights (--init kaiming).',
+    );
+  });
+
   it("within the student, from an infinity", async () => {
     const student = model("b = Mul(h, h)\ne = Exp(b)\nq = Exp(e)\nd = Sub(q, q)\nn = Add(d, h)\ng = Tanh(n)");
     const spoiled = data((x) => {

@@ -190,3 +190,13 @@ describe("outputs that the loss does not look at", () => {
     expect(Object.keys(found[0]!.metrics)).not.toContain("agreement");
   });
 });
+
+it("with a moving average the map is averaged too, so that what is measured fits the student", async () => {
+  const measured = async (more: Partial<DistillOptions>) =>
+    only(await collect({ ...base, ...more }), "evaluation")
+      .filter((e) => e.who === "student")
+      .map((e) => e.metrics.teacherMse as number);
+  // An average that stays where it begins: at what the first step makes.
+  const [first] = await measured({ epochs: 1 });
+  for (const mse of await measured({ averageWeights: 1 - 1e-9 })) expect(mse).toBeCloseTo(first as number, 6);
+});
