@@ -52,7 +52,7 @@ export function categoricalTask(o: CategoricalOptions): Task {
 
 /**
  * Labels of whole numbers, shaped like the logits without their classes: class indices. Floats shaped like the logits:
- * distributions. Axes of length 1 more or less, behind the samples, make no difference.
+ * distributions, and so are whole numbers of that shape that are one-hot. Axes of length 1 more or less, behind the samples, make no difference.
  */
 export function categoricalFeeds(
   labels: Tensor,
@@ -62,7 +62,7 @@ export function categoricalFeeds(
 ): LabelFeeds {
   const [rows, classes] = rowsShape(logits);
   const fits = (wanted: Shape): boolean => sameShape(withoutOnes(labels.dims), withoutOnes(wanted));
-  if (isFloat(labels.dtype) && fits(logits))
+  if (fits(logits) && (isFloat(labels.dtype) || isOneHot(labels, logits)))
     return { labels: { dtype: "float32", dims: logits, data: Float32Array.from(toNumbers(labels)) } };
   const wanted = logits.toSpliced(neuronAxis(logits.length), 1);
   if (isFloat(labels.dtype) || !fits(wanted)) throw misshapen(labels, wanted, logits, source, task);
@@ -87,6 +87,17 @@ export function categoricalFeeds(
     labels: { dtype: "int32", dims: [rows], data: indices },
     ...(weights && { weights: { dtype: "float32", dims: [rows], data: weights } }),
   };
+}
+
+/** Whole numbers that are 1 for one class of each row and 0 for the others. */
+function isOneHot({ dims, data, dtype }: Tensor, logits: Shape): boolean {
+  const values = toNumbers({ dims, data, dtype });
+  if (values.some((v) => v !== 0 && v !== 1)) return false;
+  const { data: rows } = rowsOfTensor({ dtype: "float32", dims: logits, data: Float32Array.from(values) });
+  const [count, classes] = rowsShape(logits);
+  const ones = (r: number): number =>
+    (rows as Float32Array).subarray(r * classes, (r + 1) * classes).reduce((sum, v) => sum + v, 0);
+  return Array.from({ length: count }, (_, r) => ones(r)).every((n) => n === 1);
 }
 
 function misshapen(

@@ -50,7 +50,9 @@ export interface FoundReading {
 export function findReading(clues: ReadingClues): FoundReading {
   const { task, first, asked = {} } = clues;
   const layout = findLayout({ ...clues, dims: first.dims, told: clues.axes });
-  const gives = asked.gives ?? givesByValues(clues, { ...layout, gives: "logits" });
+  // What is asked is of the output; before its activation lie logits.
+  const told = clues.values?.beforeActivation ? "logits" : asked.gives;
+  const gives = told ?? givesByValues(clues, { ...layout, gives: "logits" });
   const reading: OutputReading = { ...layout, gives };
   return { reading, note: gives === "logits" ? undefined : describeReading(clues, gives, task) };
 }

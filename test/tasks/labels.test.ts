@@ -57,6 +57,17 @@ describe("class indices", () => {
   it("may be distributions instead", () => {
     const y = tensor("float32", [0.5, 0.5, 0, 1], [2, 2]);
     expect(feeds("classification", y, [2, 2])).toEqual({ labels: y });
+    // One-hot, as whole numbers; of a map along its classes.
+    expect(feeds("classification", tensor("int32", [0, 1, 1, 0], [2, 2]), [2, 2])).toEqual({
+      labels: tensor("float32", [0, 1, 1, 0], [2, 2]),
+    });
+    const map = [0, 1, 1, 0, 0, 0];
+    expect(feeds("segmentation", tensor("int32", map, [1, 3, 1, 2]), [1, 3, 1, 2])).toEqual({
+      labels: tensor("float32", map, [1, 3, 1, 2]),
+    });
+    expect(() => feeds("classification", tensor("int32", [1, 1, 1, 0], [2, 2]), [2, 2])).toThrow(
+      "the data: labels are int32 [2,2]; with logits [2,2], task classification takes whole numbers [2], the index of the class, or distributions [2,2] of float32",
+    );
   });
 
   it("that are out of range, or of another shape, are refused with the sample", () => {

@@ -338,6 +338,23 @@ describe("as many positions as the file's own batch", () => {
   });
 });
 
+describe("what is said of an output that ends in its activation", async () => {
+  const small = { teacher: modelBytes(model([{ op: "Mul", inputs: ["z", "hundred"], output: "y" }])) };
+  it.each([
+    ["classification", "Softmax", "probabilities"],
+    ["classification", "LogSoftmax", "log-probabilities"],
+    ["multi-label", "Sigmoid", "probabilities"],
+  ] as const)("is said of what the activation gives: %s, %s", async (task, op, teacherGives) => {
+    const lines: NodeLine[] = [
+      { op: "Mul", inputs: ["z", "hundred"], output: "y" },
+      { op, inputs: ["y"], output: "p" },
+    ];
+    const wanted = await firstOf({ task, ...small });
+    const found = await firstOf({ task, teacher: modelBytes(model(lines)), teacherGives });
+    expect(found.loss).toBeCloseTo(wanted.loss, 5);
+  });
+});
+
 describe("columns that are no plain probabilities", async () => {
   const plain = await firstOf({ teacher: modelBytes(model([])) });
   const refusal = (lines: readonly NodeLine[], options: Partial<DistillOptions> = {}) =>
