@@ -60,18 +60,19 @@ export interface BothSides {
 }
 
 /**
- * What is due before step `step` (counted from 0), measured on some of `batches`, which are asked for one by one. The values
+ * What is due before step `step` (counted from 0), measured on some of the batches that `batchesOf` gives, which are asked for one by one. The values
  * are the same wherever a run is continued, because they are part of the state that is continued.
  */
 export async function measureBoth(
   variables: readonly MeasuredVariable[],
   step: number,
-  batches: readonly Uint32Array[],
+  batchesOf: () => readonly Uint32Array[],
   ask: (samples: Uint32Array) => Promise<BothSides>,
 ): Promise<[string, Float32Array][]> {
   const due = variables.filter((v) => v.every !== undefined && step % v.every === 0);
   if (due.length === 0) return [];
   const running = due.map((variable) => ({ variable, measurement: variable.begin() }));
+  const batches = batchesOf();
   const each = batches[0]?.length ?? 1;
   for (const samples of batches.slice(0, Math.max(1, Math.floor(comparedSamples / each)))) {
     const { student, teacher } = await ask(samples);

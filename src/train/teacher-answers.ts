@@ -24,7 +24,7 @@ const askedAlways =
 const askedForOthers =
   "the teacher runs at every step: the data set reads differently when the same index is read twice, and what was kept would be said of other samples than the student is shown";
 
-const sampleKey = (sample: number, variant: number): string => `${sample} ${variant}`;
+const sampleKey = (sample: number, variant: number, variants: number): number => sample * variants + variant;
 
 /** Ends the filling of a cache: a batch has another shape than those before. */
 class OtherShapes extends Error {}
@@ -138,7 +138,7 @@ export class TeacherAnswers {
       const on = await steps.at({ inputs, feeds, labels, samples, said });
       return { student: await runner.forward(await on.front.run(feeds), step, on.sessions), teacher: said };
     };
-    for (const [name, value] of await measureBoth(measured, step, schedule.batches(0), ask))
+    for (const [name, value] of await measureBoth(measured, step, () => schedule.batches(0), ask))
       runner.setVariable(name, value);
   }
 
@@ -167,13 +167,19 @@ export class TeacherAnswers {
 
   /** Refuses samples that are others than those whose answers are kept: a data set may change by epoch, or by call. */
   #checkSeen(samples: Uint32Array, inputs: readonly Tensor[], variant: number): void {
-    for (const [i, sample] of samples.entries()) {
-      const seen = this.#cache?.seen?.get(sampleKey(sample, variant));
-      if (seen !== undefined && seen !== fingerprint(inputs, i))
-        throw new DistillError(
-          "E_DATA",
-          `the data set gives another sample ${sample} than when the teacher was asked about it, and what it said then is kept; make read() repeat and leave flips and crops to augment, or set teacherCache to "off"`,
-        );
+    const known = this.#cache?.seen;
+    if (!known) return;
+    const variants = this.#variants ?? 1;
+    for (let i = 0; i < samples.length; i++) {
+      const sample = samples[i] as number;
+      const seen = known.get(sampleKey(sample, variant, variants));
+      if (seen === undefined) continue;
+      // One of a batch is enough.
+      if (seen === fingerprint(inputs, i)) return;
+      throw new DistillError(
+        "E_DATA",
+        `the data set gives another sample ${sample} than when the teacher was asked about it, and what it said then is kept; make read() repeat and leave flips and crops to augment, or set teacherCache to "off"`,
+      );
     }
   }
 
@@ -190,7 +196,7 @@ export class TeacherAnswers {
     const { data, signal } = options;
     const variants = this.#variants as number;
     const shapes = sampleShapes((await data.read([0])).inputs);
-    const seen = new Map<string, number>();
+    const seen = new Map<number, number>();
     const filling = fillCache({
       seen,
       shapes,
@@ -204,7 +210,7 @@ export class TeacherAnswers {
         if (sampleShapes(inputs) !== shapes) throw new OtherShapes();
         const shown = augments(o) ? augmented(inputs, data, o, variant, samples) : inputs;
         const first = samples[0] as number;
-        seen.set(sampleKey(first, variant), fingerprint(shown, 0));
+        seen.set(sampleKey(first, variant, variants), fingerprint(shown, 0));
         const said = await teacher.run(shown);
         measure?.add(said, this.#labelsOf(batch, samples, said));
         return this.#keptOf(said);

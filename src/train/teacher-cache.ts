@@ -138,7 +138,7 @@ export interface TeacherCache {
   /** The shapes of samples that it was asked about (see `sampleShapes`): what it says of others may be something else. */
   readonly shapes?: string | undefined;
   /** Fingerprints of some samples as they were then, by `sampleKey`. */
-  readonly seen?: ReadonlyMap<string, number> | undefined;
+  readonly seen?: ReadonlyMap<number, number> | undefined;
   /** How many samples were asked for to fill it, variants counted. */
   readonly asked: number;
   /** How long the teacher took for one of them. */
@@ -155,7 +155,7 @@ export interface Filling {
   /** What the teacher says of the variant of these samples. */
   readonly ask: (samples: Uint32Array, variant: number) => Promise<TeacherOutputs>;
   readonly shapes?: string | undefined;
-  readonly seen?: ReadonlyMap<string, number> | undefined;
+  readonly seen?: ReadonlyMap<number, number> | undefined;
 }
 
 /**
