@@ -3,7 +3,7 @@ import { type DType, isFloat, sizeOf, type Tensor, type TensorData } from "../ba
 import type { Node, Value } from "../graph/graph.ts";
 import { type GraphSignature, graphSignature, type SignatureEntry } from "../onnx/graph-signature.ts";
 import type { Model } from "../onnx/model.ts";
-import { modelOrigin, originalName } from "../onnx/model-origin.ts";
+import { modelOrigin, originalName, separatedConstants } from "../onnx/model-origin.ts";
 import { beginningOf } from "../onnx/tensor-proto.ts";
 import { type OpTable, tableKey } from "./builder.ts";
 import {
@@ -78,6 +78,10 @@ class Roles {
   readonly #initialisers: boolean;
   readonly #torchScript: boolean;
   readonly #neighbourhood: Neighbourhood;
+  /** What the file holds merged with others of equal value. */
+  readonly #separated: ReadonlySet<string>;
+  /** Values that no constant alone gives. */
+  readonly #data: ReadonlySet<Value>;
   /** Values that depend on something learned. */
   readonly #touched = new Set<Value>();
   /** Values that were normalised by statistics of the sample itself, and what follows from them. */
@@ -99,6 +103,11 @@ class Roles {
     this.#torchScript =
       /^pytorch/i.test(modelOrigin(model).producer) && nodes.some((n) => n.name.startsWith("/"));
     this.#neighbourhood = new Neighbourhood(model);
+    this.#separated = new Set(separatedConstants(model));
+    const data = new Set<Value>(model.graph.inputs);
+    for (const { inputs, outputs } of nodes)
+      if (inputs.some((x) => x && data.has(x))) for (const y of outputs) if (y) data.add(y);
+    this.#data = data;
   }
 
   decide(): Map<Value, ConstantRole> {
@@ -130,9 +139,22 @@ class Roles {
     const padded = nodes.flatMap((node) => paddingRow(this.#operation(node)?.text) ?? [])[0];
     return {
       ...role,
-      reason: `${role.reason}${shared}`,
+      reason: `${role.reason}${shared}${this.#formOf(x)}`,
       ...(padded !== undefined && { paddingRow: padded }),
     };
+  }
+
+  /** Where the file has not what the model learned, but numbers made of it. */
+  #formOf(x: Value): string {
+    const { dims, data } = this.#constants.get(x) as Tensor;
+    if (this.#separated.has(x.name))
+      return data.every((v) => v === data[0])
+        ? ""
+        : ", one with its equals in the file: they begin alike, train apart";
+    const uses = this.#uses.get(x) ?? [];
+    const turned = dims.length === 2 && uses.every(({ node }) => node.op === "MatMul");
+    if (this.#signature || turned || sizeOf(dims) < 2 || !/^onnx::[A-Z]\w*_\d+$/.test(x.name)) return "";
+    return ", in the form that the exporter computed (do_constant_folding=False leaves the parameters)";
   }
 
   #roleOf(x: Value, tensor: Tensor, first: Use): ConstantRole {
@@ -158,6 +180,8 @@ class Roles {
       return this.#exporterMade(x, tensor, uses, weight);
     if (this.#initialisers && this.#model.constantNodes.has(x))
       return fixed("a Constant node, where the weights are initialisers");
+    if (uses.every((use) => this.#isPowerIteration(use, tensor)))
+      return fixed("a vector of a spectral norm's power iteration");
     if (weight) return parameter(`a weight of ${weight.node.op}`);
     if (this.#scalesInput(x, tensor, first)) return onInput;
     const frozen = uses.every((use) => isFoldedNorm(use, x.name, this.#constants));
@@ -190,11 +214,16 @@ class Roles {
     const takes = uses.flatMap(({ node }) => this.#operation(node)?.takes ?? []);
     const parameters = takes.filter((e) => e.kind === "PARAMETER");
     const absent = parameters.filter((e) => this.#signature?.absent.has(e));
-    const computed = parameter("computed by the exporter from parameters");
+    const computed = parameter(
+      "computed by the exporter from parameters, trained in this form (optimize=False leaves the parameters)",
+    );
     const layer = uses.find(isLinear) ?? (weight && !isNormal(tensor) ? weight : undefined);
     if (layer) {
-      if (absent.length > 0) return computed;
+      // The traced operation takes the parameter itself: nothing was computed but its transpose.
+      if (absent.length === 1) return parameter("PARAMETER, laid out otherwise by the exporter");
+      if (absent.length > 1) return computed;
       if (takes.length > 0 && parameters.length === 0) return ownOfExporter;
+      if (this.#foldedInto(x, uses).length > 0) return computed;
       return parameter(`a weight of ${layer.node.op}`);
     }
     const bias = uses.some((use) => isBias(use, tensor, this.#constants));
@@ -248,6 +277,25 @@ class Roles {
     const others = othersOf(first);
     if (others.some((v) => this.#constants.has(v) || this.#touched.has(v))) return false;
     return isNormalisationName(x.name) || !others.some((v) => this.#normal.has(v) || expands(v, tensor));
+  }
+
+  /**
+   * u and v of W / (u·W·v) (Miyato et al. 2018): a vector multiplied by what constants alone give, and the product, a number,
+   * divides such a value.
+   */
+  #isPowerIteration({ node, slot }: Use, { dims }: Tensor): boolean {
+    if (node.op !== "MatMul" || dims.filter((d) => d > 1).length > 1) return false;
+    if (othersOf({ node, slot }).some((x) => this.#data.has(x))) return false;
+    let front = node.outputs;
+    for (let hop = 0; hop < 4 && front.length > 0; hop++) {
+      const after = front.flatMap((y) => (y && this.#uses.get(y)) ?? []);
+      if (
+        after.some((u) => u.node.op === "Div" && u.slot === 1 && !this.#data.has(u.node.inputs[0] as Value))
+      )
+        return true;
+      front = after.filter((u) => u.node.op !== "Div").flatMap((u) => u.node.outputs);
+    }
+    return false;
   }
 
   #operation(node: Node) {

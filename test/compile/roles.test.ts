@@ -6,6 +6,8 @@ import type { CompiledStep } from "../../src/compile/compile-step.ts";
 import { int, ints, string } from "../../src/graph/graph.ts";
 import { emissionOf, type LossEmission } from "../../src/losses/index.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
+import { constantRoles } from "../../src/ops/constant-roles.ts";
+import { opTable } from "../../src/ops/index.ts";
 import { RegressionDistillationStrategy } from "../../src/strategies/index.ts";
 import { taskNamed } from "../../src/tasks/index.ts";
 import { compileModel, type NodeLine, randomTensor, smallStudent } from "./compile-model.ts";
@@ -537,4 +539,63 @@ test("what holds infinities is no weight: classes ruled out, or certain, beside 
   expect(await by([0, -Infinity, Infinity, 0])).toEqual(["weight"]);
   expect(await by([0.5, -Infinity, -1.5, 0.1])).toEqual(["weight"]);
   expect(await by([0.5, -2, -1.5, 0.1])).toEqual(["prior", "weight"]);
+});
+
+describe("what the file has in another form than the model", () => {
+  const rolesIn = (file: string) => {
+    const path = new URL(`../fixtures/pytorch-steps/${file}.onnx`, import.meta.url);
+    const model = readModel(new Uint8Array(readFileSync(path)));
+    return [...constantRoles(model, opTable, model.graph.nodes)].map(([x, r]) => [x.name, r.kind, r.reason]);
+  };
+
+  test("is said of vectors that TorchScript's exporter made of parameters, and of no transposed matrix", async () => {
+    const constants = {
+      "onnx::MatMul_7": randomTensor(1, [3, 4]),
+      "onnx::Mul_12": randomTensor(2, [1, 4]),
+      scale: randomTensor(3, [4]),
+    };
+    const student = smallStudent([2, 3], constants, [
+      { op: "MatMul", inputs: ["x", "onnx::MatMul_7"], output: "h" },
+      { op: "Mul", inputs: ["h", "onnx::Mul_12"], output: "scaled" },
+      { op: "Mul", inputs: ["scaled", "scale"], output: "logits" },
+    ]);
+    const { constants: entries } = await compileModel(student, 2);
+    expect(entries.map((c) => [c.name, c.reason])).toEqual([
+      ["onnx::MatMul_7", "a weight of MatMul"],
+      [
+        "onnx::Mul_12",
+        "learned, taken by Mul, in the form that the exporter computed (do_constant_folding=False leaves the parameters)",
+      ],
+      ["scale", "learned, taken by Mul"],
+    ]);
+  });
+
+  test("is said of copies that the file has as one", () => {
+    const copies = rolesIn("copied-layers.torchscript").filter(([, , reason]) => reason?.includes("equals"));
+    expect(copies.map(([name]) => name)).toEqual(["1.0.weight", "1.0.bias", "2.0.weight", "2.0.bias"]);
+    expect(copies[0]?.[2]).toBe(
+      "a weight of Gemm, one with its equals in the file: they begin alike, train apart",
+    );
+  });
+
+  test("is said of what dynamo's exporter made of parameters, and not of one that it transposed", () => {
+    expect(rolesIn("fresh-encoder.dynamo").find(([name]) => name === "val_2")?.[2]).toBe(
+      "PARAMETER, laid out otherwise by the exporter",
+    );
+    expect(rolesIn("../roles/spectral-norm.dynamo").slice(0, 1)).toEqual([
+      [
+        "div",
+        "parameter",
+        "computed by the exporter from parameters, trained in this form (optimize=False leaves the parameters)",
+      ],
+    ]);
+  });
+
+  test("the vectors of a spectral norm stay, its weight is learned", () => {
+    expect(rolesIn("spectral-norm.torchscript").slice(0, 3)).toEqual([
+      ["layer.weight_orig", "parameter", "learned, taken by Identity, shared by 2 nodes"],
+      ["layer.weight_v", "fixed", "a vector of a spectral norm's power iteration"],
+      ["layer.weight_u", "fixed", "a vector of a spectral norm's power iteration"],
+    ]);
+  });
 });
