@@ -1,7 +1,7 @@
 // Weights that an exporter wrote twice although the model has them once (an embedding that is also the head, transposed for
 // the product): tied again for training, so that they stay one. And the reverse: what nodes share, each with its own.
 import { DistillError } from "../base/errors.ts";
-import type { Tensor } from "../base/tensor.ts";
+import { sizeOf, type Tensor } from "../base/tensor.ts";
 import { fitting, namePatterns } from "../compile/name-patterns.ts";
 import type { ConstantEntry } from "../compile/role-table.ts";
 import type { Node, Value } from "../graph/graph.ts";
@@ -45,6 +45,7 @@ interface Candidate {
  */
 export function findTies(model: Model, { untie = [], frozen = () => false }: TieOptions = {}): Tie[] {
   const apart = namePatterns("--untie", untie, constantNames(model), model.source);
+  if (!mayHaveTies(model)) return [];
   const candidates = candidatesOf(model);
   const copied = separatedConstants(model).some((name) => {
     const value = model.graph.find(name);
@@ -68,6 +69,21 @@ export function findTies(model: Model, { untie = [], frozen = () => false }: Tie
 
 const constantNames = (model: Model): string[] => [...model.graph.constants.keys()].map((v) => v.name);
 
+/** Whether two matrices of one size begin alike: what is seldom so, and sooner seen than what constants are for. */
+function mayHaveTies(model: Model): boolean {
+  const beginnings = new Set<string>();
+  for (const tensor of model.graph.constants.values()) {
+    if (!isMatrix(tensor)) continue;
+    const beginning = `${sizeOf(tensor.dims)} ${beginningOf(tensor, 1)[0]}`;
+    if (beginnings.has(beginning)) return true;
+    beginnings.add(beginning);
+  }
+  return false;
+}
+
+const isMatrix = ({ dtype, dims }: Tensor): boolean =>
+  dtype === "float32" && dims.length === 2 && dims.every((d) => d > 1);
+
 /** Those that others may follow first: under names of the model's own, tables before matrices. */
 function candidatesOf(model: Model): Candidate[] {
   const uses = usesByValue(model.graph.nodes);
@@ -76,8 +92,7 @@ function candidatesOf(model: Model): Candidate[] {
     ([value, role]): Candidate[] => {
       const tensor = model.graph.constants.get(value) as Tensor;
       const at = uses.get(value) ?? [];
-      const matrix = tensor.dims.length === 2 && tensor.dims.every((d) => d > 1);
-      if (role.kind !== "parameter" || tensor.dtype !== "float32" || !matrix) return [];
+      if (role.kind !== "parameter" || !isMatrix(tensor)) return [];
       const table = at.some(isTable);
       if (!table && !at.every(isLinear)) return [];
       return [{ value, tensor, uses: at, table, exporters: isLiteralName(value.name) }];
