@@ -3,7 +3,7 @@ import { DistillError } from "../base/errors.ts";
 import { floatsAsFloat32 } from "../base/floats.ts";
 import { formatShape, isFloat, type Tensor } from "../base/tensor.ts";
 import type { Model } from "../onnx/model.ts";
-import { describeLogits, logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
+import { describeChoice, describeLogits, logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
 import { axesTold, valuesTold } from "../prepare/output-clues.ts";
 import type { Tensors } from "../runtime/session.ts";
 import {
@@ -36,6 +36,9 @@ export function tasksTaking(model: Model, dims: readonly (number | string)[]): T
 export function describeOutput(model: Model, seen: Tensors, samples: number): string[] {
   const output = outputOf(model);
   if (output === undefined) return [];
+  const read = logitsOf(model);
+  const flags = "--student-logits or --teacher-logits";
+  const choice = describeChoice(model, undefined, read, "softmax", "the model", flags);
   const ends = (["softmax", "sigmoid"] as const).flatMap((kind) => {
     const logits = logitsOf(model, undefined, kind);
     const what = logits.activation && describeLogits(logits, "the model");
@@ -43,17 +46,17 @@ export function describeOutput(model: Model, seen: Tensors, samples: number): st
   });
   const t = seen[output];
   try {
-    refuseSorted(model, logitsOf(model));
+    refuseSorted(model, read);
   } catch (error) {
     if (!(error instanceof DistillError)) throw error;
     return [error.message];
   }
-  if (!t || !isFloat(t.dtype)) return ends;
+  const notes = choice === undefined ? [...ends] : [choice, ...ends];
+  if (!t || !isFloat(t.dtype)) return notes;
   const found = readingOf(model, t, samples);
-  if (!found) return ends;
+  if (!found) return notes;
   const { rank, batchAxis, classAxis, gives } = found;
   const usual = usualLayout(rank);
-  const notes = [...ends];
   if (gives === "probabilities" && ends.length === 0)
     notes.push(
       `the model's output "${output}" holds probabilities (rows that sum to 1, on made-up inputs): their logarithm is taken for the logits`,

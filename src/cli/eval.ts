@@ -89,7 +89,7 @@ export async function evalCommand(path: string, flags: EvalFlags, io: CliIo): Pr
         classMap: label === "teacher" ? classMap : undefined,
         onProgress: (done) => progress.update(done),
       });
-      if (measured.note !== undefined) notes.push(measured.note);
+      for (const note of [measured.choice, measured.note]) if (note !== undefined) notes.push(note);
       return measured;
     } finally {
       progress.finish("");

@@ -101,6 +101,35 @@ export function describeLogits(logits: Logits, who: string): string | undefined 
   return undefined;
 }
 
+/**
+ * One line for the user, where the first of several outputs of that rank was taken and the others hold something else.
+ *
+ * @param asked the output that was asked for
+ * @param flag the option that names another
+ */
+export function describeChoice(
+  model: Model,
+  asked: string | undefined,
+  { output, value }: Logits,
+  activation: OutputKind,
+  who: string,
+  flag: string,
+): string | undefined {
+  if (asked !== undefined) return undefined;
+  const rank = model.outputs.find((o) => o.name === output)?.dims.length;
+  const others = model.outputs.filter(
+    (o) =>
+      o.name !== output &&
+      isFloat(o.dtype) &&
+      o.dims.length === rank &&
+      logitsOf(model, o.name, activation).value !== value,
+  );
+  if (others.length === 0) return undefined;
+  const more = others.length > 3 ? ` and ${others.length - 3} more` : "";
+  const names = others.slice(0, 3).map((o) => `"${o.name}"`);
+  return `${who}'s output "${output}" is read, the first of several; ${flag} names another (${names.join(", ")}${more})`;
+}
+
 function valueNamed(model: Model, name: string, who: string): Value {
   const found = model.graph.find(name);
   if (found) return found;

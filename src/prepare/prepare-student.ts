@@ -23,7 +23,7 @@ import { fixedBatchOf } from "./fixed-batch.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { type FreshWeights, freshWeights } from "./fresh-weights.ts";
 import { describeLeft, type InsertedBatchNorm, insertBatchNorm } from "./insert-batch-norm.ts";
-import { describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
+import { describeChoice, describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
 import { bareConvolutions, describeBareConvolutions } from "./normalization.ts";
 import { describeRebatched } from "./prepare-teacher.ts";
 import { rebatch } from "./rebatch.ts";
@@ -86,6 +86,7 @@ export async function prepareStudent(file: Model, o: PrepareStudentOptions): Pro
     },
   );
   const notes: (string | undefined)[] = [
+    describeChoice(own, o.logits, logits, o.activation, "the student", "--student-logits"),
     describeLogits(logits, "the student"),
     batched.fixed === undefined ? undefined : describeRebatched("the student", batched.fixed, o.batch),
     describeTies(ties),

@@ -5,7 +5,7 @@ import type { Model } from "../onnx/model.ts";
 import type { Runtime, Tensors } from "../runtime/session.ts";
 import type { OutputKind } from "../strategies/index.ts";
 import { fixedBatchOf } from "./fixed-batch.ts";
-import { describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
+import { describeChoice, describeLogits, type Logits, logitsOf, refuseSorted, withLogits } from "./logits.ts";
 import { rebatch } from "./rebatch.ts";
 
 export interface PrepareTeacherOptions {
@@ -35,8 +35,10 @@ export interface PreparedTeacher {
 export async function prepareTeacher(model: Model, o: PrepareTeacherOptions): Promise<PreparedTeacher> {
   const logits = logitsOf(model, o.logits, o.activation, "the teacher");
   if (o.activation !== "identity") refuseSorted(model, logits, "the teacher");
-  const said = describeLogits(logits, "the teacher");
-  const notes = said ? [said] : [];
+  const notes = [
+    describeChoice(model, o.logits, logits, o.activation, "the teacher", "--teacher-logits"),
+    describeLogits(logits, "the teacher"),
+  ].filter((note) => note !== undefined);
   const asked = withLogits(model, logits);
   const fixed = fixedBatchOf(asked);
   const wanted = [...new Set([logits.value, ...o.taps])];

@@ -3,7 +3,7 @@ import type { Tensor } from "../base/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Model } from "../onnx/model.ts";
 import type { Fix } from "../prepare/fixed-inputs.ts";
-import { logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
+import { describeChoice, logitsOf, refuseSorted, withLogits } from "../prepare/logits.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
   type AskedReading,
@@ -51,6 +51,8 @@ export interface ModelEvaluation extends Evaluation {
   readonly batch: number;
   /** Of an output whose values are not taken as they are. */
   readonly note: string | undefined;
+  /** Of an output that is the first of several. */
+  readonly choice: string | undefined;
 }
 
 /**
@@ -72,6 +74,8 @@ export async function evaluateModel(
   if (activationOf(task, asked) !== "identity")
     refuseSorted(model, logits, role === "model" ? "" : `the ${role}`);
   const ready = withLogits(model, logits);
+  const flag = role === "model" ? "--logits" : `--${role}-logits`;
+  const choice = describeChoice(model, o.logits, logits, activationOf(task, asked), `the ${role}`, flag);
   const prefix = role === "model" ? "--" : `--${role}-`;
   const reader = new OutputReader({
     ...{ task, asked, reading: o.reading, graph: { model: ready, logits } },
@@ -96,7 +100,7 @@ export async function evaluateModel(
         ...(o.onProgress && { onProgress: o.onProgress }),
       },
     );
-    return { ...found, batch: fixedBatch ?? o.batch ?? 128, note: reader.note };
+    return { ...found, batch: fixedBatch ?? o.batch ?? 128, note: reader.note, choice };
   } finally {
     await runner.release();
   }

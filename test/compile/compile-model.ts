@@ -1,6 +1,7 @@
 // Shared by the tests of this room: a student into a compiled step, with everything that a test does not care about
 // filled in; and small students made node by node.
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
+import type { ValueInfo } from "../../src/base/value-info.ts";
 import { type CompiledStep, type CompileOptions, compileStep } from "../../src/compile/compile-step.ts";
 import { unpackTensors } from "../../src/compile/state.ts";
 import { type Attributes, Graph } from "../../src/graph/graph.ts";
@@ -57,7 +58,11 @@ export function smallStudent(
   dims: readonly number[],
   constants: Readonly<Record<string, Tensor>>,
   lines: readonly NodeLine[],
-  options: { readonly opset?: number; readonly outputs?: readonly string[] } = {},
+  options: {
+    readonly opset?: number;
+    readonly outputs?: readonly string[];
+    readonly declared?: readonly ValueInfo[];
+  } = {},
 ): Model {
   const opsets: [string, number][] = [["", options.opset ?? 17]];
   for (const { domain } of lines) if (domain) opsets.push([domain, 1]);
@@ -75,7 +80,7 @@ export function smallStudent(
     });
   for (const name of options.outputs ?? [lines.at(-1)?.output as string])
     graph.addOutput(graph.find(name) as NonNullable<ReturnType<Graph["find"]>>);
-  return readModel(writeGraph(graph), { source: "student.onnx" });
+  return readModel(writeGraph(graph, { declared: options.declared ?? [] }), { source: "student.onnx" });
 }
 
 /** Seeded uniform float32 numbers in [-1, 1]. */

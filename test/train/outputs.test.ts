@@ -389,6 +389,26 @@ describe("columns that are no plain probabilities", async () => {
   });
 });
 
+it("of several outputs alike a run says which it reads, and what names another", async () => {
+  const heads = (outputs: string[]) =>
+    smallStudent(
+      [batch, 6],
+      { ...constants, v: randomTensor(13, [6, classes]) },
+      [...head, softmax, { op: "MatMul", inputs: ["x", "v"], output: "aux" }],
+      { outputs, declared: outputs.map((name) => ({ name, dtype: "float32", dims: [batch, classes] })) },
+    );
+  const { notes } = await firstOf({ teacher: modelBytes(heads(["aux", "s"])) });
+  expect(notes).toContain(
+    'the teacher\'s output "aux" is read, the first of several; --teacher-logits names another ("s")',
+  );
+  // Logits and their Softmax are the same output, and one that was named is meant.
+  for (const options of [
+    { teacher: modelBytes(heads(["z", "s"])) },
+    { teacher: modelBytes(heads(["aux", "s"])), teacherLogits: "aux" },
+  ])
+    expect((await firstOf(options)).notes.join()).not.toContain("several");
+});
+
 describe("a teacher whose classes only its shapes tell", () => {
   it("is run once more for them, and taught from", async () => {
     const teacher = smallStudent(
