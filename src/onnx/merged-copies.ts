@@ -49,6 +49,19 @@ export function copiesByOperation(
     const operation = signature.operation(node.output.find((y) => y !== "") ?? "");
     if (!operation) return;
     known = true;
+    const inOrder = node.opType === "BatchNormalization" ? normalisationTakes(operation) : undefined;
+    if (inOrder) {
+      // By the slot: scale and variance, offset and mean of a layer that was not trained yet are one initialiser.
+      node.input.forEach((name, slot) => {
+        if (slot === 0 || !isFloatTensor(constants.get(name))) return;
+        const [wanted, entry] = [inOrder[slot - 1], signature.entry(name)];
+        if (!wanted) {
+          if (entry) copies.push({ index, slot, name, as: `${name}_constant`, invented: true });
+        } else if (!entry || entry === wanted) own.add(name);
+        else copies.push({ index, slot, name, as: wanted.target, invented: false });
+      });
+      return;
+    }
     const present = node.input.flatMap((name) => signature.entry(name) ?? []);
     const free = operation.takes.filter((e) => !present.includes(e));
     node.input.forEach((name, slot) => {
@@ -76,6 +89,17 @@ export function copiesByOperation(
     if ((own.has(place.name) || first.has(place.name)) && uniform(place.name))
       copies.push({ ...place, as: `${place.name}_constant`, invented: true });
   return { copies, known };
+}
+
+/** What a BatchNormalization takes as scale, offset, mean and variance; without the first two where it learns none. */
+function normalisationTakes({
+  takes,
+}: {
+  readonly takes: readonly SignatureEntry[];
+}): readonly (SignatureEntry | undefined)[] | undefined {
+  if (takes.length === 4) return takes;
+  const buffers = takes.length === 2 && takes.every((e) => e.kind === "BUFFER");
+  return buffers ? [undefined, undefined, ...takes] : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 // Equal initialisers that an exporter merged are of their own again: in the graph that is trained, and in the file that
 // comes out. What is tied on purpose stays tied.
-import { fromBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema } from "onnx-buf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema, StringStringEntryProtoSchema } from "onnx-buf";
 import { describe, expect, it } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import { withWeights } from "../../src/onnx/export-model.ts";
@@ -145,5 +145,77 @@ describe("taken directly, as a simplifier leaves them", () => {
       { op: "Add", inputs: ["b", "bias"], output: "y" },
     ]);
     expect(separatedConstants(model)).toEqual([]);
+  });
+});
+
+describe("in files of dynamo's exporter, by the operations that nodes are parts of", () => {
+  /** A file of BatchNormalizations with what the exporter says of each, and of the program's parameters and buffers. */
+  function traced(
+    constants: Readonly<Record<string, Tensor>>,
+    entries: readonly string[],
+    nodes: readonly { output: string; inputs: readonly string[]; takes: string }[],
+  ): Model {
+    const plain = smallStudent(
+      [2, 3],
+      constants,
+      nodes.map(({ output, inputs }) => ({ op: "BatchNormalization", inputs, output })),
+    );
+    const proto = fromBinary(ModelProtoSchema, withWeights(plain, new Map()).bytes);
+    const entry = (key: string, value: string) => create(StringStringEntryProtoSchema, { key, value });
+    proto.graph!.metadataProps = [
+      entry(
+        "pkg.torch.export.ExportedProgram.graph_signature",
+        `# inputs\n${entries.join("\n")}\nx: USER_INPUT\n`,
+      ),
+    ];
+    proto.graph!.node.forEach((node, i) => {
+      const text = `%bn : [num_users=1] = call_function[target=torch.ops.aten._native_batch_norm_legit_no_training.default](args = (${nodes[i]!.takes}, 0.1, 1e-05), kwargs = {})`;
+      node.metadataProps = [entry("pkg.torch.onnx.fx_node", text)];
+    });
+    return readModel(toBinary(ModelProtoSchema, proto), { source: "traced.onnx" });
+  }
+  const layer = (name: string, learned = true): string[] => [
+    ...(learned
+      ? [
+          `p_${name}_weight: PARAMETER target='${name}.weight'`,
+          `p_${name}_bias: PARAMETER target='${name}.bias'`,
+        ]
+      : []),
+    `b_${name}_running_mean: BUFFER target='${name}.running_mean' persistent=True`,
+    `b_${name}_running_var: BUFFER target='${name}.running_var' persistent=True`,
+  ];
+  const inputsOf = (model: Model) => model.graph.nodes.map((n) => n.inputs.slice(1).map((v) => v?.name));
+
+  it("a BatchNormalization's scale and variance, offset and mean, in one layer and in the next", async () => {
+    const takes = (n: string) =>
+      `%x, %p_${n}_weight, %p_${n}_bias, %b_${n}_running_mean, %b_${n}_running_var`;
+    const inputs = ["a.weight", "a.bias", "a.bias", "a.weight"];
+    const model = traced(
+      { "a.weight": ones, "a.bias": zeros },
+      [...layer("a"), ...layer("b")],
+      [
+        { output: "h", inputs: ["x", ...inputs], takes: takes("a") },
+        { output: "y", inputs: ["h", ...inputs], takes: takes("b") },
+      ],
+    );
+    const all = (n: string) => [`${n}.weight`, `${n}.bias`, `${n}.running_mean`, `${n}.running_var`];
+    expect(inputsOf(model)).toEqual([all("a"), all("b")]);
+    expect(await trainedBy(model)).toEqual(["a.bias", "a.weight", "b.bias", "b.weight"]);
+  });
+
+  it("ones and zeros of one that learns no scale and offset are not its statistics", async () => {
+    const [mean, variance] = ["a.running_mean", "a.running_var"] as const;
+    const model = traced(
+      { [mean]: zeros, [variance]: ones, "c.weight": ones },
+      ["p_c_weight: PARAMETER target='c.weight'", ...layer("a", false)],
+      [
+        {
+          output: "y",
+          inputs: ["x", variance, mean, mean, variance],
+          takes: "%x, None, None, %b_a_running_mean, %b_a_running_var",
+        },
+      ],
+    );
+    expect(inputsOf(model)).toEqual([[`${variance}_constant`, `${mean}_constant`, mean, variance]]);
   });
 });
