@@ -62,8 +62,11 @@ export function categoricalFeeds(
 ): LabelFeeds {
   const [rows, classes] = rowsShape(logits);
   const fits = (wanted: Shape): boolean => sameShape(withoutOnes(labels.dims), withoutOnes(wanted));
-  if (fits(logits) && (isFloat(labels.dtype) || isOneHot(labels, logits)))
-    return { labels: { dtype: "float32", dims: logits, data: Float32Array.from(toNumbers(labels)) } };
+  if (fits(logits) && (isFloat(labels.dtype) || isOneHot(labels, logits))) {
+    const given: Tensor = { dtype: "float32", dims: logits, data: Float32Array.from(toNumbers(labels)) };
+    checkDistributions(given, source, task);
+    return { labels: given };
+  }
   const wanted = logits.toSpliced(neuronAxis(logits.length), 1);
   if (isFloat(labels.dtype) || !fits(wanted)) throw misshapen(labels, wanted, logits, source, task);
   const each = rows / (logits[0] as number);
@@ -90,14 +93,33 @@ export function categoricalFeeds(
 }
 
 /** Whole numbers that are 1 for one class of each row and 0 for the others. */
-function isOneHot({ dims, data, dtype }: Tensor, logits: Shape): boolean {
-  const values = toNumbers({ dims, data, dtype });
+function isOneHot(labels: Tensor, logits: Shape): boolean {
+  const values = toNumbers(labels);
   if (values.some((v) => v !== 0 && v !== 1)) return false;
-  const { data: rows } = rowsOfTensor({ dtype: "float32", dims: logits, data: Float32Array.from(values) });
-  const [count, classes] = rowsShape(logits);
-  const ones = (r: number): number =>
-    (rows as Float32Array).subarray(r * classes, (r + 1) * classes).reduce((sum, v) => sum + v, 0);
-  return Array.from({ length: count }, (_, r) => ones(r)).every((n) => n === 1);
+  return sumsOfRows({ dtype: "float32", dims: logits, data: Float32Array.from(values) }).every(
+    (s) => s === 1,
+  );
+}
+
+function sumsOfRows(t: Tensor): Float64Array {
+  const { data, dims } = rowsOfTensor(t);
+  const [rows, classes] = dims as readonly [number, number];
+  const sums = new Float64Array(rows);
+  for (let r = 0, i = 0; r < rows; r++)
+    for (const end = i + classes; i < end; i++) sums[r]! += data[i] as number;
+  return sums;
+}
+
+/** Rows of zeros count for nothing; others that do not sum to 1 are several labels a sample, or lie along another axis. */
+function checkDistributions(given: Tensor, source: LabelSource, task: string): void {
+  const sums = sumsOfRows(given);
+  const at = sums.findIndex((s) => !(s === 0 || Math.abs(s - 1) <= 1e-2));
+  if (at < 0) return;
+  const sample = source.samples[Math.floor(at / (sums.length / (given.dims[0] as number)))];
+  throw new DistillError(
+    "E_DATA",
+    `${source.name}: the labels of sample ${sample} have a row that sums to ${Number((sums[at] as number).toPrecision(4))}; a distribution over the classes, as task ${task} takes them in the shape of the logits ${formatShape(given.dims)}, sums to 1 (several labels a sample: --task multi-label)`,
+  );
 }
 
 function misshapen(

@@ -57,6 +57,9 @@ describe("class indices", () => {
   it("may be distributions instead", () => {
     const y = tensor("float32", [0.5, 0.5, 0, 1], [2, 2]);
     expect(feeds("classification", y, [2, 2])).toEqual({ labels: y });
+    expect(() => feeds("classification", tensor("float32", [0, 1, 1, 1], [2, 2]), [2, 2])).toThrow(
+      "the data: the labels of sample 11 have a row that sums to 2; a distribution over the classes, as task classification takes them in the shape of the logits [2,2], sums to 1 (several labels a sample: --task multi-label)",
+    );
     // One-hot, as whole numbers; of a map along its classes.
     expect(feeds("classification", tensor("int32", [0, 1, 1, 0], [2, 2]), [2, 2])).toEqual({
       labels: tensor("float32", [0, 1, 1, 0], [2, 2]),
