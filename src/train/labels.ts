@@ -41,7 +41,7 @@ const chunk = 4096;
  *
  * `together`: so many samples make a batch, where batches differ in shape: labels show then how many positions there are.
  *
- * Errors: E_DATA for more classes than logits, and as `Task.feeds`.
+ * Errors: E_DATA for more classes than logits, where every label is ignored, and as `Task.feeds`.
  */
 export async function checkLabels(
   { task, layout }: Pick<LabelUse, "task" | "layout">,
@@ -59,11 +59,22 @@ export async function checkLabels(
       `${name} has labels for ${data.classes} classes, the student ${student} gives ${classes} logits`,
     );
   if (!data.readLabels) return;
+  let counts = false;
   for (const samples of evaluationBatches(data.length, together ?? chunk)) {
     const labels = labelTensor(await data.readLabels(samples));
     const shape = [samples.length, ...(together ? logitsFor(labels, logits) : logits).slice(1)];
-    task.feeds(layout ? readLabels(labels, shape, layout, task) : labels, shape, { name, samples });
+    const fed = task.feeds(layout ? readLabels(labels, shape, layout, task) : labels, shape, {
+      name,
+      samples,
+    });
+    counts ||= !fed?.weights || (fed.weights.data as Float32Array).some((w) => w > 0);
   }
+  // The loss would be 0 at every step, and nothing learned.
+  if (!counts && data.length > 0)
+    throw new DistillError(
+      "E_DATA",
+      `${name}: every label is the ignored one, so no row counts; correct the labels, or the label that is ignored (--ignore-index)`,
+    );
 }
 
 /** Logits with as many positions as the labels have, where batches are padded to sizes of their own. */

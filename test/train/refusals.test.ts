@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { tensor } from "../../src/base/tensor.ts";
 import { arrayDataset } from "../../src/data/array-dataset.ts";
+import { buildModel, linear, sequential } from "../../src/nn/index.ts";
 import { refusal, world } from "../cli/helpers.ts";
 import { npzFile } from "../data/files.ts";
 import { testRandom } from "../gradient-checker.ts";
@@ -36,4 +37,18 @@ it("says the same on the command line, before it makes a run folder", async () =
 it("lists the lines in docs/models.md", () => {
   const page = readFileSync(new URL("../../docs/models.md", import.meta.url), "utf8");
   for (const { what, line } of refusedModels) expect(page, what).toContain(line);
+});
+
+it("labels of which none counts teach nothing, and are refused in training and evaluation data", async () => {
+  const inputs = [tensor("float32", rows, [16, 3])];
+  const ignored = arrayDataset({ inputs, labels: tensor("int32", new Int32Array(16).fill(-100), [16]) });
+  const student = buildModel({ input: { name: "x", dims: ["n", 3] }, seed: 1 }, sequential(linear(4)));
+  const line = (name: string) =>
+    `${name}: every label is the ignored one, so no row counts; correct the labels, or the label that is ignored (--ignore-index)`;
+  const run = (more: object) => collect({ student, data, ignoreIndex: -100, batch: 4, epochs: 1, ...more });
+  await expect(run({ data: ignored })).rejects.toMatchObject({ code: "E_DATA", message: line("the data") });
+  await expect(run({ evaluation: ignored })).rejects.toMatchObject({
+    code: "E_DATA",
+    message: line("the evaluation data"),
+  });
 });
