@@ -146,11 +146,10 @@ class Roles {
 
   /** Where the file has not what the model learned, but numbers made of it. */
   #formOf(x: Value): string {
-    const { dims, data } = this.#constants.get(x) as Tensor;
-    if (this.#separated.has(x.name))
-      return data.every((v) => v === data[0])
-        ? ""
-        : ", one with its equals in the file: they begin alike, train apart";
+    const tensor = this.#constants.get(x) as Tensor;
+    const { dims } = tensor;
+    if (this.#separated.has(x.name) && tensor.data.some((v) => v !== tensor.data[0]))
+      return ", one with its equals in the file: they begin alike, train apart";
     const uses = this.#uses.get(x) ?? [];
     const turned = dims.length === 2 && uses.every(({ node }) => node.op === "MatMul");
     if (this.#signature || turned || sizeOf(dims) < 2 || !/^onnx::[A-Z]\w*_\d+$/.test(x.name)) return "";
@@ -175,6 +174,8 @@ class Roles {
     if (isMask(tensor)) return fixed("a mask that is added before a softmax");
     if (uses.some(isArithmetic) && holdsInfinity(tensor))
       return fixed("holds infinite numbers, which nothing learned does");
+    const copied = isVector(tensor) ? this.#copiedParameter(tensor) : undefined;
+    if (copied) return parameter(`folded by the exporter, of the numbers of ${copied.name}`);
     if (this.#signature?.absent.size === 0) return ownOfExporter;
     if (this.#signature && uses.some((use) => this.#operation(use.node)))
       return this.#exporterMade(x, tensor, uses, weight);
@@ -239,6 +240,20 @@ class Roles {
     if (absent.length > 0) return computed;
     const folded = this.#foldedInto(x, uses);
     return folded.length > 0 && !isPositionTable(tensor) ? computed : ownOfExporter;
+  }
+
+  /** The PARAMETER of the file whose numbers a vector that is in no signature holds too, in another shape. */
+  #copiedParameter({ dims, data }: Tensor): Value | undefined {
+    if (!this.#signature || data.every((v) => v === data[0])) return undefined;
+    for (const [x, t] of this.#constants)
+      if (
+        sizeOf(t.dims) === sizeOf(dims) &&
+        isVector(t) &&
+        this.#signature.entry(x.name)?.kind === "PARAMETER" &&
+        data.every((v, i) => v === t.data[i])
+      )
+        return x;
+    return undefined;
   }
 
   /**
@@ -315,6 +330,8 @@ function paddingRow(text = ""): number | undefined {
   const found = /aten\.embedding\.default\]\(args = \(%[\w.]+, %[\w.]+, (\d+)/.exec(text)?.[1];
   return found === undefined ? undefined : Number(found);
 }
+
+const isVector = ({ dims }: Tensor): boolean => dims.filter((d) => d > 1).length === 1;
 
 /** Ones, or zeros: what a normalisation without learned scale and offset is written with. */
 function isNormal(tensor: Tensor): boolean {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { type Tensor, tensor } from "../../src/base/tensor.ts";
 import type { Model } from "../../src/onnx/model.ts";
-import { findTies, withTiedValues, withUntied } from "../../src/prepare/tied-weights.ts";
+import { findTies, withTiedValues, withTies, withUntied } from "../../src/prepare/tied-weights.ts";
 import { randomTensor, smallStudent } from "../compile/compile-model.ts";
 
 const w = randomTensor(1, [4, 3]);
@@ -65,5 +65,43 @@ describe("--untie", () => {
     expect(() => withUntied(products("second.weight", turned), ["second.*"])).toThrow(
       "student.onnx: --untie 'second.*' names nothing that is tied or that several nodes share; leave it out",
     );
+  });
+});
+
+describe("a vector that the exporter also folded", () => {
+  const gain = randomTensor(5, [4]);
+  const gains = (second: string, other: Tensor): Model =>
+    smallStudent([2, 4], { "block.gain": gain, "a.weight": randomTensor(6, [4, 4]), [second]: other }, [
+      { op: "MatMul", inputs: ["x", "a.weight"], output: "h" },
+      { op: "Mul", inputs: ["h", "block.gain"], output: "up" },
+      { op: "Tanh", inputs: ["up"], output: "bent" },
+      { op: "Div", inputs: ["bent", second], output: "y" },
+    ]);
+
+  test("follows the parameter, in its own shape", () => {
+    const folded: Tensor = { ...gain, dims: [1, 4] };
+    const model = gains("onnx::Div_12", folded);
+    const ties = findTies(model);
+    expect(ties).toEqual([{ name: "onnx::Div_12", of: "block.gain", transposed: false, dims: [1, 4] }]);
+    expect(withTiedValues(new Map([["block.gain", gain]]), ties).get("onnx::Div_12")).toEqual(folded);
+    expect(withTies(model, ties).graph.nodes.map((n) => n.inputs.map((x) => x?.name))).toEqual([
+      ["x", "a.weight"],
+      ["h", "block.gain"],
+      ["up"],
+      ["block.gain", "onnx::Div_12/shape"],
+      ["bent", "onnx::Div_12/tied"],
+    ]);
+    expect(findTies(model, { untie: ["block.gain"] })).toEqual([]);
+  });
+
+  test("of the same shape follows as it is", () => {
+    expect(findTies(gains("onnx::Div_12", gain))).toEqual([
+      { name: "onnx::Div_12", of: "block.gain", transposed: false },
+    ]);
+  });
+
+  test("under a name of the model's, or all of one number, it is its own", () => {
+    expect(findTies(gains("block.other", gain))).toEqual([]);
+    expect(findTies(gains("onnx::Div_12", tensor("float32", [1, 1, 1, 1])))).toEqual([]);
   });
 });
