@@ -110,15 +110,19 @@ function sumsOfRows(t: Tensor): Float64Array {
   return sums;
 }
 
-/** Rows of zeros count for nothing; others that do not sum to 1 are several labels a sample, or lie along another axis. */
+/**
+ * Rows may be scaled, as weights of samples or classes scale them. Zeros and ones of which a row has several ones are several
+ * labels a sample, or lie along another axis.
+ */
 function checkDistributions(given: Tensor, source: LabelSource, task: string): void {
+  if ((given.data as Float32Array).some((v) => v !== 0 && v !== 1)) return;
   const sums = sumsOfRows(given);
-  const at = sums.findIndex((s) => !(s === 0 || Math.abs(s - 1) <= 1e-2));
+  const at = sums.findIndex((s) => s > 1);
   if (at < 0) return;
   const sample = source.samples[Math.floor(at / (sums.length / (given.dims[0] as number)))];
   throw new DistillError(
     "E_DATA",
-    `${source.name}: the labels of sample ${sample} have a row that sums to ${Number((sums[at] as number).toPrecision(4))}; a distribution over the classes, as task ${task} takes them in the shape of the logits ${formatShape(given.dims)}, sums to 1 (several labels a sample: --task multi-label)`,
+    `${source.name}: the labels of sample ${sample} are 1 for ${sums[at]} classes of one row; in the shape of the logits ${formatShape(given.dims)} task ${task} takes a distribution over the classes (several labels a sample: --task multi-label)`,
   );
 }
 

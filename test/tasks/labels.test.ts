@@ -58,8 +58,10 @@ describe("class indices", () => {
     const y = tensor("float32", [0.5, 0.5, 0, 1], [2, 2]);
     expect(feeds("classification", y, [2, 2])).toEqual({ labels: y });
     expect(() => feeds("classification", tensor("float32", [0, 1, 1, 1], [2, 2]), [2, 2])).toThrow(
-      "the data: the labels of sample 11 have a row that sums to 2; a distribution over the classes, as task classification takes them in the shape of the logits [2,2], sums to 1 (several labels a sample: --task multi-label)",
+      "the data: the labels of sample 11 are 1 for 2 classes of one row; in the shape of the logits [2,2] task classification takes a distribution over the classes (several labels a sample: --task multi-label)",
     );
+    const scaled = tensor("float32", [0, 5, 0.5, 0], [2, 2]);
+    expect(feeds("classification", scaled, [2, 2])).toEqual({ labels: scaled });
     // One-hot, as whole numbers; of a map along its classes.
     expect(feeds("classification", tensor("int32", [0, 1, 1, 0], [2, 2]), [2, 2])).toEqual({
       labels: tensor("float32", [0, 1, 1, 0], [2, 2]),
