@@ -25,6 +25,22 @@ export function copyTest(
     (both(from, name) || (copies && isExporters(from) && isExporters(name)));
 }
 
+/**
+ * Whether a node's name tells that it is in a call of the module that owns a parameter: `/n/Mul`, and the second time `/n_1/Mul`,
+ * for `n.weight`. As TorchScript's exporter names nodes.
+ */
+export function isCallOf(node: string, parameter: string): boolean {
+  const scopes = node.split("/").slice(1, -1);
+  const modules = parameter.split(".").slice(0, -1);
+  if (modules.length === 0 || !node.startsWith("/")) return false;
+  // `/layers/layers.0/n/Mul` belongs to layers.0.n.
+  const path = scopes.filter((s, i) => !scopes[i + 1]?.startsWith(`${s}.`)).flatMap((s) => s.split("."));
+  return (
+    path.length === modules.length &&
+    modules.every((m, i) => path[i] === m || path[i]?.replace(/_\d+$/, "") === m)
+  );
+}
+
 export interface MergedCopies {
   /** Slots that should take another initialiser than `name`, and its name. */
   readonly copies: readonly { index: number; slot: number; name: string; as: string; invented: boolean }[];

@@ -5,7 +5,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from "onnx-buf";
 import { Names } from "../base/names.ts";
 import { isFloat, sizeOf, type Tensor } from "../base/tensor.ts";
 import { signatureOf } from "./graph-signature.ts";
-import { copiesByOperation, copyTest, mayBeMerged } from "./merged-copies.ts";
+import { copiesByOperation, copyTest, isCallOf, mayBeMerged } from "./merged-copies.ts";
 import { domainOf, dtypeOf, shallow } from "./proto.ts";
 
 export interface Separated {
@@ -34,7 +34,7 @@ export interface SeparatedCopy {
  *   metadata was removed and its signature has more parameters than the file.
  *
  * Not separated: other weights whose elements differ, which are tied on purpose, and what nodes share that have such a
- * weight in common, for they are one layer.
+ * weight in common, or whose names tell of calls of one module, for they are one layer.
  */
 export function separateConstants(
   proto: ModelProto,
@@ -75,7 +75,9 @@ export function separateConstants(
     const layers: string[] = [];
     const layerWith = new Map<string, number>();
     for (const { index, slot } of places) {
-      const keys = (nodes[index] as NodeProto).input.filter(isWeight).map((weight) => `${slot} ${weight}`);
+      const node = nodes[index] as NodeProto;
+      const keys = node.input.filter(isWeight).map((weight) => `${slot} ${weight}`);
+      if (isCallOf(node.name, name)) keys.push(`${slot} its own module`);
       let layer = Math.min(...keys.map((key) => layerWith.get(key) ?? layers.length), layers.length);
       if (layer === layers.length) {
         layer = layers.push(layers.length === 0 ? name : names.take(name)) - 1;

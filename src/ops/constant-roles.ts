@@ -24,7 +24,9 @@ import {
   usesByValue,
 } from "./constant-uses.ts";
 import { fixedSlotsOf } from "./define.ts";
+import { isAdjacency, isIdentity, isZeroOne } from "./fixed-matrices.ts";
 import { isDistanceTable, isPositionTable } from "./position-table.ts";
+import { transposition } from "./transposition.ts";
 
 export interface ConstantRole {
   /** Learned by descent; moved by a normalisation while it is trained; or neither. */
@@ -84,6 +86,10 @@ class Roles {
   readonly #data: ReadonlySet<Value>;
   /** Values that depend on something learned. */
   readonly #touched = new Set<Value>();
+  /** Values that depend on an input of real numbers. */
+  readonly #reals = new Set<Value>();
+  /** Yes or no for each place, also as 0 and 1. */
+  readonly #truths = new Set<Value>();
   /** Values that were normalised by statistics of the sample itself, and what follows from them. */
   readonly #normal = new Set<Value>();
 
@@ -108,6 +114,20 @@ class Roles {
     for (const { inputs, outputs } of nodes)
       if (inputs.some((x) => x && data.has(x))) for (const y of outputs) if (y) data.add(y);
     this.#data = data;
+    const { inputs } = model.graph;
+    for (const x of inputs) {
+      if (x.type === undefined || isFloat(x.type.dtype)) this.#reals.add(x);
+      else if (x.type.dtype === "bool" && inputs.length > 1) this.#truths.add(x);
+    }
+    for (const node of nodes) {
+      const varying = node.inputs.filter((x) => x && !this.#constants.has(x)) as Value[];
+      const truth = varying.length > 0 && varying.every((x) => this.#truths.has(x));
+      for (const y of node.outputs) {
+        if (!y) continue;
+        if (node.op !== "Shape" && varying.some((x) => this.#reals.has(x))) this.#reals.add(y);
+        if (truth || y.type?.dtype === "bool") this.#truths.add(y);
+      }
+    }
   }
 
   decide(): Map<Value, ConstantRole> {
@@ -171,14 +191,20 @@ class Roles {
         : fixed(`${entry.kind} in the file's graph signature`);
     const weight = uses.find((use) => this.#declares(use, "weights"));
     const lone = sizeOf(tensor.dims) === 1;
-    if (isMask(tensor)) return fixed("a mask that is added before a softmax");
+    if (isMask(tensor, uses)) return fixed("a mask that is added before a softmax");
     if (uses.some(isArithmetic) && holdsInfinity(tensor))
       return fixed("holds infinite numbers, which nothing learned does");
     const copied = isVector(tensor) ? this.#copiedParameter(tensor) : undefined;
     if (copied) return parameter(`folded by the exporter, of the numbers of ${copied.name}`);
-    if (this.#signature?.absent.size === 0) return ownOfExporter;
+    if (this.#signature?.absent.size === 0) {
+      const of = uses.every(isLinear) ? this.#parameterAs(tensor) : undefined;
+      return of ? parameter(`holds the numbers of ${of}, a PARAMETER`) : ownOfExporter;
+    }
     if (this.#signature && uses.some((use) => this.#operation(use.node)))
       return this.#exporterMade(x, tensor, uses, weight);
+    const pattern = fixedPattern(tensor, uses);
+    if (pattern) return fixed(pattern);
+    if (this.#turnsPositions(x, tensor)) return fixed("frequencies of sines and cosines over positions");
     if (this.#initialisers && this.#model.constantNodes.has(x))
       return fixed("a Constant node, where the weights are initialisers");
     if (uses.every((use) => this.#isPowerIteration(use, tensor)))
@@ -272,25 +298,48 @@ class Roles {
 
   /**
    * Unclaimed parameters of the modules whose operations take the constant, or of modules within these. Of the outermost module
-   * that is all of them: only what bears the name of a traced operation (`embedding_1`) was computed from one.
+   * that is all of them: only what bears the name of a traced operation (`embedding_1`) was computed from one, or what a
+   * module that runs nothing itself holds (`query.weight` of an Embedding that is no table here).
    */
   #foldedInto(x: Value, uses: readonly Use[]): SignatureEntry[] {
     const modules = uses.flatMap(({ node }) => this.#operation(node)?.module ?? []);
+    const lone = sizeOf(this.#constants.get(x)?.dims ?? []) === 1;
     return this.#unclaimed.filter((e) =>
       modules.some((m) =>
-        m === "" ? !e.target.includes(".") || !isLiteralName(x.name) : e.target.startsWith(`${m}.`),
+        m === ""
+          ? !e.target.includes(".") || !isLiteralName(x.name) || (!lone && this.#isIdle(ownerOf(e)))
+          : e.target.startsWith(`${m}.`),
       ),
     );
   }
 
+  /** The parameter of which a matrix is the transpose: a tied weight, turned by the exporter. */
+  #parameterAs(tensor: Tensor): string | undefined {
+    if (tensor.dims.length !== 2) return undefined;
+    const found = [...this.#constants].find(
+      ([x, t]) =>
+        t.dims.length === 2 &&
+        this.#signature?.entry(originalName(this.#model, x.name))?.kind === "PARAMETER" &&
+        transposition(t, tensor) === true,
+    );
+    return found?.[0].name;
+  }
+
+  /** Whether no operation of the file belongs to that module, or to one within it. */
+  #isIdle(module: string): boolean {
+    return !this.#nodes.some((n) => `${this.#operation(n)?.module}.`.startsWith(`${module}.`));
+  }
+
   /**
    * Whether it normalises the input: nothing learned and no statistics of the sample itself (behind those lies a learned scale)
-   * come before it, and it makes no new axis out of each number (as the embedding of a column does).
+   * come before it, it makes no new axis out of each number (as the embedding of a column does), and what it
+   * scales is no mask (a learned token in the places that a mask says).
    */
   #scalesInput(x: Value, tensor: Tensor, first: Use): boolean {
     if (!isArithmetic(first) || isLearnedName(x.name)) return false;
     const others = othersOf(first);
-    if (others.some((v) => this.#constants.has(v) || this.#touched.has(v))) return false;
+    if (others.some((v) => this.#constants.has(v) || this.#touched.has(v) || this.#truths.has(v)))
+      return false;
     return isNormalisationName(x.name) || !others.some((v) => this.#normal.has(v) || expands(v, tensor));
   }
 
@@ -313,6 +362,28 @@ class Roles {
     return false;
   }
 
+  /** Whether all that is made of a vector, without data and learned numbers, are sines and cosines (rotary embeddings). */
+  #turnsPositions(x: Value, { dims }: Tensor): boolean {
+    if (dims.filter((d) => d > 1).length !== 1) return false;
+    let front: readonly Value[] = [x];
+    for (let hop = 0; hop < 10; hop++) {
+      const nodes = new Set(front.flatMap((v) => (this.#uses.get(v) ?? []).map((use) => use.node)));
+      if (nodes.size === 0) return false;
+      const behind = [...nodes].filter(({ op }) => op !== "Sin" && op !== "Cos");
+      if (behind.length === 0) return true;
+      if (!behind.every((node) => this.#isOfPositions(node))) return false;
+      front = behind.flatMap((n) => n.outputs.filter((y): y is Value => y !== undefined));
+    }
+    return false;
+  }
+
+  #isOfPositions(node: Node): boolean {
+    const at = { node, slot: 0 };
+    const shapes = /^(Expand|Concat|Unsqueeze|Squeeze|Reshape|Transpose|Cast|Tile)$/.test(node.op);
+    if (!shapes && !isArithmetic(at) && node.op !== "MatMul" && node.op !== "Einsum") return false;
+    return !node.inputs.some((v) => v && (this.#reals.has(v) || this.#touched.has(v)));
+  }
+
   #operation(node: Node) {
     const y = node.outputs.find((v) => v !== undefined);
     return y && this.#signature?.operation(y.name);
@@ -324,6 +395,8 @@ class Roles {
     return this.#definition(node)?.[what]?.includes(slot) === true;
   }
 }
+
+const ownerOf = ({ target }: SignatureEntry): string => target.split(".").slice(0, -1).join(".");
 
 /** The row that an embedding was told to keep: `embedding.default](args = (%weight, %ids, 0))`. */
 function paddingRow(text = ""): number | undefined {
@@ -339,10 +412,22 @@ function isNormal(tensor: Tensor): boolean {
   return (first === 0 || first === 1) && tensor.data.every((v) => Number(v) === first);
 }
 
-/** Zeros and numbers far below, both there. A large teacher's weights are not read from their file for it. */
-function isMask(tensor: Tensor): boolean {
+/** What only a number of the architecture looks like at such a place. */
+function fixedPattern(tensor: Tensor, uses: readonly Use[]): string | undefined {
+  if (uses.every(isArithmetic) && isZeroOne(tensor)) return "a mask of zeros and ones";
+  if (uses.every(({ node, slot }) => node.op === "Gather" && slot === 0) && isIdentity(tensor))
+    return "rows of an identity matrix: one-hot";
+  if (uses.every(({ node }) => node.op === "MatMul" || node.op === "Einsum") && isAdjacency(tensor))
+    return "which nodes of a graph are neighbours";
+  return undefined;
+}
+
+/** Zeros and numbers far below (far above, where they are subtracted), both there. A large teacher's weights are not read for it. */
+function isMask(tensor: Tensor, uses: readonly Use[]): boolean {
   if (tensor.dtype !== "float32" && tensor.dtype !== "float64") return false;
-  const every = (data: TensorData): boolean => (data as Float32Array).every((v) => v === 0 || v <= -50);
+  const sign = uses.every(({ node, slot }) => node.op === "Sub" && slot === 1) ? -1 : 1;
+  const every = (data: TensorData): boolean =>
+    (data as Float32Array).every((v) => v === 0 || sign * v <= -50);
   return every(beginningOf(tensor, 1024)) && every(tensor.data) && tensor.data.some((v) => v !== 0);
 }
 

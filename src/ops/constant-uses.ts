@@ -323,6 +323,7 @@ const literalNames = [
   /const_fold_opt__\d+/, // tf2onnx
   /\/(x|y|Const(_\d+)?|axis|epsilon|eps)(:\d+)?$/, // operands of TensorFlow's arithmetic
   /cst\d*$/, // skl2onnx
+  /^scalar_op\d+$|_[a-z]+scalar\d+(_\w+)?$/, // MXNet
   /^\d+$/,
   /^ortshared_/,
   /(^|[./_])(eps|epsilon)$/i,

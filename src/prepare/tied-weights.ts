@@ -13,6 +13,7 @@ import { beginningOf } from "../onnx/tensor-proto.ts";
 import { constantRoles } from "../ops/constant-roles.ts";
 import { isLinear, isLiteralName, type Use, usesByValue } from "../ops/constant-uses.ts";
 import { opTable } from "../ops/index.ts";
+import { transposition } from "../ops/transposition.ts";
 
 export interface Tie {
   /** The constant that is trained no more by itself. */
@@ -67,9 +68,11 @@ export function findTies(model: Model, { untie = [], frozen = () => false }: Tie
       if (a.vector !== b.vector || tied.has(b)) continue;
       if (a.vector && (copiedByName || a.exporters || !b.exporters)) continue;
       if (fitting(apart, [a.value.name, b.value.name])) continue;
-      if (frozen(a.value.name) !== frozen(b.value.name) || !(a.vector || areOne(model, a, b, copied)))
-        continue;
-      const transposed = a.vector ? sameNumbers(a.tensor, b.tensor) : likeness(a.tensor, b.tensor);
+      // What the exporter turned is its parameter still, so whoever freezes that has frozen both.
+      const oneFrozen = frozen(a.value.name) !== frozen(b.value.name);
+      if (oneFrozen && !(frozen(a.value.name) && isTurned(model, a, b))) continue;
+      if (!(a.vector || areOne(model, a, b, copied))) continue;
+      const transposed = a.vector ? sameNumbers(a.tensor, b.tensor) : transposition(a.tensor, b.tensor);
       if (transposed === undefined) continue;
       tied.add(b);
       const { dims } = b.tensor;
@@ -126,34 +129,27 @@ function candidatesOf(model: Model): Candidate[] {
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
+/** Whether all parameters are in the file, and `b`, which is none of them, can only be made of `a`. */
+function isTurned(model: Model, a: Candidate, b: Candidate): boolean {
+  const signature = graphSignature(model);
+  return signature?.absent.size === 0 && !!signature.entry(a.value.name) && !signature.entry(b.value.name);
+}
+
 function areOne(model: Model, a: Candidate, b: Candidate, copied: boolean): boolean {
   const signature = graphSignature(model);
   const entry = signature?.entry(a.value.name);
   const takes = b.uses.flatMap(({ node }) => signature?.operation(outputOf(node))?.takes ?? []);
+  if (isTurned(model, a, b)) return true;
   if (entry && takes.length > 0) return takes.includes(entry);
   if (a.table) return true;
   return b.exporters && !a.exporters && !copied;
 }
 
-/** Whether vectors hold the same numbers, more than one of them: false, as of `likeness`. */
+/** Whether vectors hold the same numbers, more than one of them: false, as of `transposition`. */
 function sameNumbers(a: Tensor, b: Tensor): false | undefined {
   if (sizeOf(a.dims) !== sizeOf(b.dims) || beginningOf(a, 1)[0] !== beginningOf(b, 1)[0]) return undefined;
   const [x, y] = [a.data as Float32Array, b.data as Float32Array];
   return x.some((v) => v !== x[0]) && x.every((v, i) => v === y[i]) ? false : undefined;
-}
-
-/** Whether they hold the same numbers (false), or each other's transpose (true). */
-function likeness(a: Tensor, b: Tensor): boolean | undefined {
-  const [rows, columns] = a.dims as [number, number];
-  const [m, n] = b.dims as [number, number];
-  if (!(m === rows && n === columns) && !(m === columns && n === rows)) return undefined;
-  // The data of a large teacher is read from its file only where the first numbers agree.
-  if (beginningOf(a, 1)[0] !== beginningOf(b, 1)[0]) return undefined;
-  const [x, y] = [a.data as Float32Array, b.data as Float32Array];
-  if (x.every((v) => v === x[0])) return undefined;
-  if (m === rows && x.every((v, i) => v === y[i])) return false;
-  if (m !== columns) return undefined;
-  return x.every((v, i) => v === y[(i % columns) * rows + Math.floor(i / columns)]) ? true : undefined;
 }
 
 const outputOf = (node: Node): string => node.outputs.find((v) => v !== undefined)?.name ?? "";

@@ -599,3 +599,43 @@ describe("what the file has in another form than the model", () => {
     ]);
   });
 });
+
+describe("matrices of the architecture stay, and what is like them trains", () => {
+  const by = async (op: string, table: number[]): Promise<string[]> => {
+    const constants = { table: float(table, [3, 3]), w: randomTensor(3, [3, 3]), v: randomTensor(2, [3, 2]) };
+    const model = smallStudent([3, 3], constants, [
+      { op: "MatMul", inputs: ["x", "w"], output: "product" },
+      { op, inputs: ["table", "product"], output: "hidden" },
+      { op: "MatMul", inputs: ["hidden", "v"], output: "logits" },
+    ]);
+    return trainedOf(await compileModel(model, 3));
+  };
+
+  test("a factor of zeros and ones", async () => {
+    expect(await by("Mul", [1, 0, 0, 1, 1, 0, 1, 1, 1])).toEqual(["v", "w"]);
+    expect(await by("Mul", [1, 1, 1, 1, 1, 1, 1, 1, 1])).toEqual(["table", "v", "w"]);
+    expect(await by("Mul", [1, 0, 0, 1, 0.5, 0, 1, 1, 1])).toEqual(["table", "v", "w"]);
+  });
+
+  test("neighbours in a graph: symmetric, or shares of each row", async () => {
+    expect(await by("MatMul", [0.5, 0.4, 0, 0.4, 0.3, 0.2, 0, 0.2, 0.9])).toEqual(["v", "w"]);
+    expect(await by("MatMul", [0.5, 0.5, 0, 0.25, 0.5, 0.25, 0, 0.5, 0.5])).toEqual(["v", "w"]);
+    expect(await by("MatMul", [0.5, 0.4, 0, 0.3, 0.3, 0.2, 0, 0.2, 0.9])).toEqual(["table", "v", "w"]);
+    expect(await by("MatMul", [0.5, 0.4, 0.1, 0.4, 0.3, 0.2, 0.1, 0.2, 0.9])).toEqual(["table", "v", "w"]);
+    expect(await by("MatMul", [1, 0, 0, 0, 1, 0, 0, 0, 1])).toEqual(["table", "v", "w"]);
+  });
+
+  test("large numbers that are subtracted from scores", async () => {
+    const student = (large: number) =>
+      trained({ mask: float([0, 0, large, 0]) }, [
+        { op: "Sub", inputs: ["product", "mask"], output: "logits" },
+      ]);
+    expect(await student(1e4)).toEqual(["weight"]);
+    expect(await student(3)).toEqual(["mask", "weight"]);
+  });
+});
+
+test("a number that MXNet's exporter names as its own stays", async () => {
+  const lines: NodeLine[] = [{ op: "Mul", inputs: ["product", "scalar_op3"], output: "logits" }];
+  expect(await trained({ scalar_op3: float([0.7]) }, lines)).toEqual(["weight"]);
+});
