@@ -151,11 +151,16 @@ const affineGrid = defineOp({
         `${where}: theta ${formatShape(b.dims(x(0)))} does not fit the size ${formatShape(numbers(1))}; it must be [N, 2, 3] for [N, C, H, W], or [N, 3, 4] for [N, C, D, H, W]`,
       );
     const align = attr.int("align_corners", 0) === 1;
-    const axis = (size: number): number[] =>
-      Array.from({ length: size }, (_, i) => {
-        const place = size === 1 ? 1 : -1 + (2 * i) / (size - 1);
-        return align ? place : (place * (size - 1)) / size;
+    const { dtype } = typeOf(x(0));
+    const round = dtype === "float32" ? Math.fround : (v: number) => v;
+    // Rounded where the runtime rounds: its places lie off the middle by some 1e-7.
+    const axis = (size: number): number[] => {
+      const step = size === 1 ? 0 : round(2 / (size - 1));
+      return Array.from({ length: size }, (_, i) => {
+        const place = i === size - 1 ? 1 : round(-1 + round(i * step));
+        return align ? place : round(round(place * (size - 1)) / size);
       });
+    };
     const axes = space.map(axis);
     const points = sizeOf(space);
     const base = Array.from({ length: points }, (_, p) => {
@@ -168,7 +173,7 @@ const affineGrid = defineOp({
       }
       return [...own.reverse(), 1];
     }).flat();
-    const places = b.constant(tensor(typeOf(x(0)).dtype as "float32", base, [points, columns]), "places");
+    const places = b.constant(tensor(dtype as "float32", base, [points, columns]), "places");
     return b.reshape(b.matmulT(places, false, x(0), true), [n, ...space, rows]);
   }),
 });
