@@ -1,7 +1,7 @@
 // --class-map: the teacher's class of each of the student's, as typed or from a file (JSON or text), by number or by name.
-import { readFileSync } from "node:fs";
 import { DistillError, didYouMean } from "../base/errors.ts";
 import type { ClassMap } from "../train/class-map.ts";
+import { readOptionFile } from "./option-file.ts";
 
 const forms =
   'numbers of the teacher\'s classes, one for each of the student\'s (2,0 or [2, [0, 4]] or one a line), or names, {"teacher": ["a", "b", …], "student": ["b", …]}';
@@ -10,15 +10,7 @@ const forms =
 export function readClassMap(text: string): ClassMap {
   const typed = fromText(text, ",");
   if (typed) return typed;
-  let content: string;
-  try {
-    content = readFileSync(text, "utf8");
-  } catch {
-    throw new DistillError(
-      "E_OPTION",
-      `--class-map ${text} is neither numbers with commas between them nor a file that can be read; give ${forms}`,
-    );
-  }
+  const content = readOptionFile("--class-map", text, forms);
   const read =
     fromJson(text, content) ?? fromText(content.trim(), /[\r\n]+/) ?? fromText(content.trim(), /[,;\s]+/);
   if (!read) throw new DistillError("E_OPTION", `--class-map ${text}: the file holds no map; write ${forms}`);

@@ -1,21 +1,13 @@
 // --class-weights: "balanced", numbers with commas between them, or a file of numbers (a JSON array, or text).
-import { readFileSync } from "node:fs";
 import { DistillError } from "../base/errors.ts";
+import { readOptionFile } from "./option-file.ts";
 
 /** Error: E_OPTION for what is neither. */
 export function readClassWeights(text: string): readonly number[] | "balanced" {
   if (text === "balanced") return text;
   const typed = toNumbers(text);
   if (typed) return typed;
-  let content: string;
-  try {
-    content = readFileSync(text, "utf8");
-  } catch {
-    throw new DistillError(
-      "E_OPTION",
-      `--class-weights ${text} is neither numbers with commas between them nor a file that can be read; give 0.5,2 say, a file of numbers, or balanced`,
-    );
-  }
+  const content = readOptionFile("--class-weights", text, "0.5,2 say, a file of numbers, or balanced");
   const read = toNumbers(content.trim().replace(/^\[|\]$/g, ""));
   if (!read)
     throw new DistillError(
