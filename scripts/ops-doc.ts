@@ -60,6 +60,7 @@ room, or the runtime does otherwise, a step does as the runtime does, because th
 | --- | --- | --- |
 | Resize, Upsample | sizes from scales, and places, in float32; nearest takes two neighbours for a tie within 1e-6 | PyTorch takes sizes in double from the scale as it was written (10 · 0.7 is 7 there, too) |
 | Resize, antialiased | an axis that keeps its size is copied, whatever its scale | ONNX filters it |
+| AffineGrid | places at the distance of a rounding from the middle (of 8: 0.12500004 and −0.12499994) | PyTorch: symmetric |
 | Attention | a query that may look at nothing (bool, −∞, lowest float) gives 0 | PyTorch: 0 for bool and −∞, the mean of all values for the lowest float |
 | com.microsoft Attention, MultiHeadAttention | such a query looks at all keys alike, also at later ones; \`unidirectional\` leaves the last query all keys |  |
 | LSTM, GRU, RNN | the last state of a sequence of length 0 is 0; an LSTM's cell is not clipped; Affine, ScaledTanh and ThresholdedRelu without parameters have 0 | ONNX: the initial state; PyTorch takes no sequence of length 0 |
