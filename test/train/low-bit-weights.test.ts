@@ -6,17 +6,11 @@ import { arrayDataset } from "../../src/data/array-dataset.ts";
 import { modelBytes } from "../../src/onnx/export-model.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { opTable } from "../../src/ops/index.ts";
-import { testRandom } from "../gradient-checker.ts";
 import { studentFromText } from "../models/graph-text.ts";
 import { collect, only } from "./helpers.ts";
+import { randomFloats } from "./random-floats.ts";
 
-const random = testRandom(3);
-const floats = (...dims: number[]): Tensor =>
-  tensor(
-    "float32",
-    Array.from({ length: dims.reduce((a, c) => a * c, 1) }, () => random() - 0.5),
-    dims,
-  );
+const floats = randomFloats(3);
 const rows = floats(24, 5);
 const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
 const head = floats(3, 4);
