@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { demoEpochs } from "./demo-epochs.ts";
 import { fixOption } from "./fix-option.ts";
-import { axisOptions, modelGivesOptions } from "./output-flags.ts";
+import { axisOptions, givesOptions } from "./output-flags.ts";
 import { choice, dataOptions, jsonOption, option, several, sizes, threadsOption, whole } from "./parse.ts";
 import type { RunBody } from "./program.ts";
 import { taskOptions } from "./task-option.ts";
@@ -38,7 +38,7 @@ export function addEval(program: Command, run: RunBody): void {
     )
     .addOption(fixOption())
     .addOption(fixOption("--teacher-fix", "the teacher's alone"));
-  for (const o of [...modelGivesOptions(), ...axisOptions("model"), ...taskOptions("eval")])
+  for (const o of [...givesOptions("model"), ...axisOptions("model"), ...taskOptions("eval")])
     command.addOption(o);
   command
     .addOption(threadsOption())

@@ -15,6 +15,7 @@ import { readModel } from "../onnx/read-model.ts";
 import { type MetricKey, metricSpecs } from "../tasks/metrics.ts";
 import { distill } from "../train/distill.ts";
 import { evaluateModel } from "../train/evaluate-model.ts";
+import { teacherFixOf } from "../train/fit-models.ts";
 import { askedOf } from "../train/output-options.ts";
 import { writeWhole } from "../train/run-folder.ts";
 import { SharedTeacherOutputs } from "../train/shared-teacher-outputs.ts";
@@ -235,7 +236,7 @@ async function runOne(o: OneRun): Promise<Found | undefined> {
           ...{ runtime, task, role: "teacher", logits: options.teacherLogits },
           asked: askedOf(options, "teacher"),
           classMap: options.classMap,
-          fix: { ...options.fix, ...options.teacherFix },
+          fix: teacherFixOf(options),
         })
       : undefined;
   const { metrics } = await evaluateModel(readModel(done.student, { source: row.name }), test, {

@@ -14,20 +14,11 @@ export interface OutputFlags {
 const meaning =
   "logits, taken as they are; probabilities, whose logarithm is taken (of multi-label log p - log(1 - p)); log-probabilities";
 
-export const givesOptions = (): Option[] => [
+/** `eval` measures a model that is no student. */
+export const givesOptions = (model: "student" | "model"): Option[] => [
   choice(
-    "--student-gives <what>",
-    `what the values of the student's output are: ${meaning} (default: found, by what the graph ends in and by the first batch)`,
-    givesNames,
-  ),
-  choice("--teacher-gives <what>", "the same of the teacher (default: found)", givesNames),
-];
-
-/** Of `eval`, whose model is no student. */
-export const modelGivesOptions = (): Option[] => [
-  choice(
-    "--gives <what>",
-    `what the values of the model's output are: ${meaning} (default: found, by what the graph ends in and by the first batch)`,
+    `--${model === "student" ? "student-" : ""}gives <what>`,
+    `what the values of the ${model}'s output are: ${meaning} (default: found, by what the graph ends in and by the first batch)`,
     givesNames,
   ),
   choice("--teacher-gives <what>", "the same of the teacher (default: found)", givesNames),

@@ -87,7 +87,7 @@ export function addTrainingOptions(command: Command): void {
     .addOption(fixOption("--fix", "an input of either model that is one value for all samples"))
     .addOption(fixOption("--student-fix", "the student's alone"))
     .addOption(fixOption("--teacher-fix", "the teacher's alone"));
-  for (const o of [...givesOptions(), ...axisOptions("student"), ...taskOptions("train")])
+  for (const o of [...givesOptions("student"), ...axisOptions("student"), ...taskOptions("train")])
     command.addOption(o);
 
   command.optionsGroup("Data:");

@@ -10,6 +10,7 @@ import { readModelFile } from "../onnx/read-model-file.ts";
 import type { ModelRow } from "../report/data.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { distill } from "../train/distill.ts";
+import { teacherFixOf } from "../train/fit-models.ts";
 import type { DistillOptions } from "../train/options.ts";
 import { askedOf } from "../train/output-options.ts";
 import { RunFolder, writeWhole } from "../train/run-folder.ts";
@@ -143,7 +144,7 @@ async function finish(f: Finished): Promise<number> {
               ...{ role: "teacher" as const, label: "teacher", model: teacher, logits: flags.teacherLogits },
               asked: askedOf(flags, "teacher"),
               ...(options.classMap && { classMap: options.classMap }),
-              fix: { ...options.fix, ...options.teacherFix },
+              fix: teacherFixOf(options),
             },
           ]
         : []),

@@ -9,7 +9,7 @@ import {
   type Tensor,
   type TypedArray,
 } from "../base/tensor.ts";
-import { checkIndices, type Dataset, type DatasetInput, type Labels } from "./dataset.ts";
+import { checkIndices, type Dataset, type DatasetInput, describing, type Labels } from "./dataset.ts";
 import { type ClassOptions, type KnownLabels, keepLabels, resolveClasses } from "./labels.ts";
 
 export interface ArrayDatasetOptions extends ClassOptions {
@@ -125,11 +125,7 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   };
   return {
     length: chosen.length,
-    inputs: dataset.inputs,
-    hasLabels: dataset.hasLabels,
-    ...(dataset.unlabelled !== undefined && { unlabelled: dataset.unlabelled }),
-    ...(dataset.classes !== undefined && { classes: dataset.classes }),
-    ...(dataset.classNames && { classNames: dataset.classNames }),
+    ...describing(dataset),
     ...(dataset.readLabels && {
       readLabels: (wanted: ArrayLike<number>) =>
         (dataset.readLabels as NonNullable<Dataset["readLabels"]>)(chosenOf(wanted)),

@@ -88,6 +88,19 @@ export interface Dataset {
   readLabels?(indices: ArrayLike<number>): Labels | Promise<Labels>;
 }
 
+/** What a data set says of its samples, for one that reads the same samples otherwise. */
+export function describing(
+  dataset: Dataset,
+): Pick<Dataset, "inputs" | "hasLabels" | "unlabelled" | "classes" | "classNames"> {
+  return {
+    inputs: dataset.inputs,
+    hasLabels: dataset.hasLabels,
+    ...(dataset.unlabelled !== undefined && { unlabelled: dataset.unlabelled }),
+    ...(dataset.classes !== undefined && { classes: dataset.classes }),
+    ...(dataset.classNames && { classNames: dataset.classNames }),
+  };
+}
+
 /** Refuses (E_DATA) the first label that is not a whole number from 0 to classes-1. */
 export function checkLabels(labels: ArrayLike<number>, classes: number, source: string): void {
   for (let i = 0; i < labels.length; i++) {

@@ -84,6 +84,8 @@ class Roles {
   readonly #separated: ReadonlySet<string>;
   /** Values that no constant alone gives. */
   readonly #data: ReadonlySet<Value>;
+  /** Modules of which an operation of the file is a part, and those that these are in. */
+  readonly #busy = new Set<string>();
   /** Values that depend on something learned. */
   readonly #touched = new Set<Value>();
   /** Values that depend on an input of real numbers. */
@@ -102,6 +104,12 @@ class Roles {
     this.#uses = usesByValue(nodes);
     this.#signature = graphSignature(model);
     const claimed = new Set(nodes.flatMap((n) => this.#operation(n)?.takes ?? []));
+    for (const node of nodes) {
+      const path = this.#operation(node)?.module.split(".") ?? [];
+      path.forEach((_, i) => {
+        this.#busy.add(path.slice(0, i + 1).join("."));
+      });
+    }
     this.#unclaimed = [...(this.#signature?.absent ?? [])].filter((e) => !claimed.has(e));
     this.#initialisers = [...this.#constants].some(
       ([x, t]) => !model.constantNodes.has(x) && counts(t.dtype) && sizeOf(t.dims) > 1,
@@ -307,7 +315,7 @@ class Roles {
     return this.#unclaimed.filter((e) =>
       modules.some((m) =>
         m === ""
-          ? !e.target.includes(".") || !isLiteralName(x.name) || (!lone && this.#isIdle(ownerOf(e)))
+          ? !e.target.includes(".") || !isLiteralName(x.name) || (!lone && !this.#busy.has(ownerOf(e)))
           : e.target.startsWith(`${m}.`),
       ),
     );
@@ -323,11 +331,6 @@ class Roles {
         transposition(t, tensor) === true,
     );
     return found?.[0].name;
-  }
-
-  /** Whether no operation of the file belongs to that module, or to one within it. */
-  #isIdle(module: string): boolean {
-    return !this.#nodes.some((n) => `${this.#operation(n)?.module}.`.startsWith(`${module}.`));
   }
 
   /**

@@ -2,7 +2,7 @@
 import { DistillError } from "../base/errors.ts";
 import { takeSamples } from "../base/samples.ts";
 import { type Tensor, toNumbers } from "../base/tensor.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type Dataset, describing } from "../data/dataset.ts";
 import { describeFixed } from "../prepare/fixed-inputs.ts";
 
 export interface Alike {
@@ -20,12 +20,8 @@ export function heldAlike(dataset: Dataset, alike: ReadonlyMap<number, Alike>, n
   const found = known.get(key);
   if (found) return found;
   const held: Dataset = {
-    ...dataset,
+    ...describing(dataset),
     length: dataset.length,
-    inputs: dataset.inputs,
-    hasLabels: dataset.hasLabels,
-    ...(dataset.classes !== undefined && { classes: dataset.classes }),
-    ...(dataset.classNames && { classNames: dataset.classNames }),
     ...(dataset.readLabels && {
       readLabels: (indices: ArrayLike<number>) =>
         (dataset.readLabels as NonNullable<Dataset["readLabels"]>)(indices),

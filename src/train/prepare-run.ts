@@ -89,6 +89,9 @@ export interface Schedule {
   readonly batches: (epoch: number) => Uint32Array[];
   /** The batches of each step of an epoch: one, or those whose gradients are added up, fewer at its end where they don't divide. */
   readonly groups: (epoch: number) => Uint32Array[][];
+  /** The first of all batches. */
+  readonly first: Uint32Array;
+  readonly batchesPerEpoch: number;
   readonly stepsPerEpoch: number;
   readonly steps: number;
   readonly rate: (step: number) => number;
@@ -128,7 +131,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
   const feedStudent = feederFor(opened, data);
   if (evaluation) feederFor(opened, evaluation);
 
-  const first = schedule.batches(0)[0] as Uint32Array;
+  const { first } = schedule;
   const sample = await data.read(first);
   const taught = await openTeacher(options, file, o, runtime, sample);
   if (taught.teacher) held.push(taught.teacher);
@@ -223,7 +226,7 @@ export async function prepareRun(typed: DistillOptions, held: Held): Promise<Pre
         o,
         samples: data.length,
         stepsPerEpoch: schedule.stepsPerEpoch,
-        batchesPerEpoch: schedule.batches(0).length,
+        batchesPerEpoch: schedule.batchesPerEpoch,
         strategy,
         labelled: labels.inLoss,
         classWeights,
@@ -262,11 +265,14 @@ const noted = (note: string | undefined): string[] => (note === undefined ? [] :
 function scheduleOf(o: Resolved, samples: number): Schedule {
   const batches = (epoch: number): Uint32Array[] => batchOrder(samples, o.batch, o.seed, epoch);
   const groups = (epoch: number) => grouped(batches(epoch), o.accumulate);
-  const stepsPerEpoch = groups(0).length;
+  const ofFirst = batches(0);
+  const stepsPerEpoch = Math.ceil(ofFirst.length / o.accumulate);
   const steps = stepsPerEpoch * o.epochs;
   return {
     batches,
     groups,
+    first: ofFirst[0] as Uint32Array,
+    batchesPerEpoch: ofFirst.length,
     stepsPerEpoch,
     steps,
     rate: learningRateSchedule(o.learningRate, steps, o.schedule),

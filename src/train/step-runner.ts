@@ -134,11 +134,7 @@ export class StepRunner {
     { compiled, forward }: StepSessions = this.own,
   ): Promise<{ logits: Tensor; taps: Record<string, Tensor> }> {
     if (!forward) throw new DistillError("E_OPTION", "this step was loaded without its forward pass");
-    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, step) };
-    for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
-    const out = await forward.run(
-      Object.fromEntries(forward.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
-    );
+    const out = await forward.run(this.#feedsOf(forward, data, step, compiled));
     const { [names.forwardLogits]: logits, ...rest } = out;
     const taps = Object.entries(rest).map(
       ([name, t]) => [name.slice(names.forwardTap("").length), t] as const,
@@ -156,15 +152,23 @@ export class StepRunner {
     const { graph, values } = compiled.observed();
     const session = await runtime.load(writeGraph(graph));
     try {
-      const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, step) };
-      for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
-      const out = await session.run(
-        Object.fromEntries(session.inputs.map((i) => [i.name, feeds[i.name] as Tensor])),
-      );
+      const out = await session.run(this.#feedsOf(session, data, step, compiled));
       return new Map(values.map(({ value, output }) => [value, out[output] as Tensor]));
     } finally {
       await session.release();
     }
+  }
+
+  /** What a forward pass takes of a batch and of the student as it stands. */
+  #feedsOf(
+    { inputs }: Session,
+    data: Readonly<Record<string, Tensor>>,
+    step: number,
+    compiled: CompiledStep,
+  ): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = { ...data, ...this.#masks(compiled, step) };
+    for (const [key, t] of Object.entries(this.#current)) feeds[names.state(key)] = t;
+    return Object.fromEntries(inputs.map((i) => [i.name, feeds[i.name] as Tensor]));
   }
 
   /** The state as named vectors (live, and gone while a step runs: copy what is to be kept). */
